@@ -39,7 +39,7 @@ FOLDERS = {
     "stream.archive": ("store",),
     "stream.gateway": ("receive", "diagnose"),
     "stream.poller": ("resources", "limiter", "pages", "schedule", "on_demand"),
-    "stream.api": ("access", "questions", "compatible", "ui"),
+    "stream.api": ("access", "questions", "live", "compatible", "ui"),
     "stream.api.ui": ("drawings",),
     "stream.simulator": ("calls", "twilio", "telnyx", "rest", "delivery", "check"),
     "stream.cli": ("support", "local", "checkup", "records", "query", "watch"),

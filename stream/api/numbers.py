@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -14,17 +15,27 @@ from stream.core.privacy.masking import Privacy
 
 KEYS_IN_A_LINE = 20
 
-_PRIVACY = Privacy("masked")
-"""Masking is idempotent: what the worker has masked already stays as it is."""
 
-audit_log = logging.getLogger("callstream.api.audit")
+class _OfThread(threading.local):
+    """Masking, for each thread its own: a `Privacy` has state while it works.
+
+    It is idempotent: what the worker has masked already stays as it is.
+    """
+
+    def __init__(self) -> None:
+        self.privacy = Privacy("masked")
+
+
+_OF_THREAD = _OfThread()
+
+log = logging.getLogger("callstream.api.audit")
 
 
 def shown(record: dict[str, Any], caller: Caller) -> dict[str, Any]:
     """A call record, an event or an alert as this caller may see it."""
     if caller.reads_numbers:
         return record
-    masked: dict[str, Any] = _PRIVACY.json(record)
+    masked: dict[str, Any] = _OF_THREAD.privacy.json(record)
     return masked
 
 
@@ -37,28 +48,26 @@ def shown_call(call: StoredCall, caller: Caller) -> StoredCall:
     return msgspec.structs.replace(call, **ends, record=record)
 
 
-def audit(caller: Caller, told: Iterable[tuple[str, Mapping[str, Any] | StoredCall]]) -> None:
-    """Log who has read the numbers of which calls; `told`: keys, with what was shown of each.
+def audit(caller: Caller, told: Iterable[tuple[str, dict[str, Any] | StoredCall]]) -> list[str]:
+    """Log who has read the numbers of which calls, and return their keys.
 
-    Where only masks or hashes are kept, nobody has read a number, and nothing is logged.
+    `told`: keys, with what was shown of each. Where only masks or hashes are kept, nobody has read a number,
+    and nothing is logged.
     """
     if not caller.reads_numbers:
-        return
-    keys = [*dict.fromkeys(key for key, one in told if any(map(is_number, _ends(one))))]
+        return []
+    keys = [*dict.fromkeys(key for key, one in told if _has_numbers(one))]
     for at in range(0, len(keys), KEYS_IN_A_LINE):
-        audit_log.info("the token %s has read the numbers of %s", caller.name, keys[at : at + KEYS_IN_A_LINE])
+        log.info("the token %s has read the numbers of %s", caller.name, keys[at : at + KEYS_IN_A_LINE])
+    return keys
 
 
-def is_number(end: Any) -> bool:
-    """Whether it is a number or an address as a provider sends it, not a mask or a hash."""
-    return isinstance(end, str) and _masked(end) != end
-
-
-def _ends(of: Mapping[str, Any] | StoredCall) -> tuple[Any, Any]:
-    if isinstance(of, StoredCall):
-        return of.from_, of.to
-    return of.get("from"), of.get("to")
+def _has_numbers(told: dict[str, Any] | StoredCall) -> bool:
+    """Whether there is anything in it that another token would not be shown."""
+    if isinstance(told, StoredCall):
+        return any(_masked(end) != end for end in (told.from_, told.to))
+    return bool(_OF_THREAD.privacy.json(told) != told)
 
 
 def _masked(end: str | None) -> str | None:
-    return None if end is None else _PRIVACY.address(end)
+    return None if end is None else _OF_THREAD.privacy.address(end)

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, Response
+from litestar.enums import MediaType
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
 
@@ -143,11 +144,17 @@ _MEANINGS = {
 }
 
 
-def documented(*statuses: int) -> dict[int, ResponseSpec]:
-    """`responses` of a route for the OpenAPI document: 401, 429 and 503, which every route has, and these."""
+def documented(*statuses: int, html: bool = False) -> dict[int, ResponseSpec]:
+    """`responses` of a route for the OpenAPI document: 401, 429 and 503, which every route has, and these.
+
+    `html`: they are pages.
+    """
     return {
         status: ResponseSpec(
-            Problem, generate_examples=False, description=_MEANINGS[status], media_type=PROBLEM_JSON
+            str if html else Problem,
+            generate_examples=False,
+            description=_MEANINGS[status],
+            media_type=MediaType.HTML if html else PROBLEM_JSON,
         )
         for status in sorted({401, 429, 503, *statuses})
     }

@@ -22,6 +22,9 @@ KEEP_ALIVE_S = 30
 HEAD_S = 10.0
 """For all headers of a connection's first request."""
 
+UNREAD_S = 30.0
+"""For a client that does not read its answer, or its live stream."""
+
 CLOSE_S = 3
 """For answers that are under way when the role stops. Live streams end at once."""
 
@@ -29,6 +32,7 @@ CLOSE_S = 3
 class BoundedProtocol(H11Protocol):
     """One connection, which is closed if its first request does not come in time."""
 
+    _unread: asyncio.TimerHandle | None = None
     has_asked = False
     """Whether all headers of a request have come."""
 
@@ -38,11 +42,23 @@ class BoundedProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._first.cancel()
+        if self._unread is not None:
+            self._unread.cancel()
         super().connection_lost(exc)
 
     def handle_events(self) -> None:
         super().handle_events()
         self.has_asked = self.has_asked or self.scope is not None
+
+    def pause_writing(self) -> None:
+        """The client does not read its answer."""
+        super().pause_writing()
+        self._unread = self.loop.call_later(UNREAD_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
 
     def _silent(self) -> None:
         if not self.has_asked:

@@ -18,12 +18,16 @@ from stream.api.access.caller import Callers
 from stream.api.app import make_app, tokens_of
 from stream.api.archive_reads import ArchiveReads
 from stream.api.compatible import routes as compatible
+from stream.api.live import routes as live_streams
+from stream.api.live.feed import LiveFeed
 from stream.api.parts import ApiParts
 from stream.api.questions import routes as questions
 from stream.api.ui import routes as ui
 from stream.archive.database import archive_url
 from stream.archive.reader import open_archive
-from stream.service.background_tasks import live, log_ended
+from stream.kafka import topics
+from stream.kafka.client.connection import connection
+from stream.service.background_tasks import cancel, live, log_ended
 from stream.service.http import health
 from stream.service.metrics.api import ApiMetrics
 from stream.service.settings import ApiSettings
@@ -47,7 +51,17 @@ class RunningApi(NamedTuple):
 
 def routes() -> Sequence[ControllerRouterHandler]:
     """All routes of the role."""
-    return [*questions.routes(), *compatible.routes(), *ui.routes()]
+    return [*questions.routes(), *live_streams.routes(), *compatible.routes(), *ui.routes()]
+
+
+def live_feed(chosen: ApiSettings, metrics: ApiMetrics) -> LiveFeed:
+    names = topics.names(chosen.topic_prefix)
+    return LiveFeed(
+        connection(chosen, "api"),
+        {"event": names.events, "call": names.ended, "alert": names.alerts},
+        most=chosen.api_live_subscribers,
+        read=metrics.live_record,
+    )
 
 
 @asynccontextmanager
@@ -64,7 +78,10 @@ async def serving(chosen: ApiSettings) -> AsyncIterator[RunningApi]:
         async with AsyncExitStack() as stack:
             archive = open_archive(archive_url(chosen.archive_url, chosen.data_dir), chosen.privacy_key)
             stack.callback(archive.close)
-            app = make_app(ApiParts(archive, chosen, metrics, callers, reads), routes())
+            feed = live_feed(chosen, metrics)
+            tasks["the feed of live streams"] = asyncio.create_task(feed.run())
+            stack.push_async_callback(cancel, tasks.values())
+            app = make_app(ApiParts(archive, chosen, metrics, callers, reads, feed), routes())
             url, tasks["the HTTP server"] = await stack.enter_async_context(
                 server.serving(app, chosen.api_listen, "CALLSTREAM_API_LISTEN")
             )

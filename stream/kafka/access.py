@@ -32,6 +32,7 @@ READS: Mapping[str, tuple[str, ...]] = {
     "poller": ("fetches", "polling"),
     "notify": ("alerts", "alerts_active"),
     "archive": ("events", "ended", "alerts"),
+    "api": ("events", "ended", "alerts"),
 }
 """Topics by role, as in `Topics`."""
 
@@ -45,6 +46,7 @@ WRITES: Mapping[str, tuple[str, ...]] = {
     "poller": ("polled", "polling", "fetches", "dead_letters"),
     "notify": ("dead_letters",),
     "archive": (),
+    "api": (),
 }
 
 ROLES = tuple(READS)

@@ -34,6 +34,8 @@ QUERIES = (
     f"account={ACCOUNT_B}",
     f"key=twilio:{CALL_OF_B}",
     f"part={MARK_OF_B}",
+    f"id={MARK_OF_B}",
+    f"q={MARK_OF_B}",
     "limit=500",
     "PageSize=1000",
     f"filter[leg_id]={LEG.format('b' * 8)}",
@@ -99,6 +101,11 @@ def _paths(http: TestClient[Any]) -> list[str]:
     ]
 
 
+def _timeless(answer: Any) -> str:
+    """Where it leads and its body, without the time of day that a page shows."""
+    return answer.headers.get("location", "") + re.sub(r"[0-9]{2}:[0-9]{2}:[0-9]{2}", "", answer.text)
+
+
 def test_a_token_of_one_account_learns_nothing_of_another(
     apis: tuple[TestClient[Any], TestClient[Any]],
 ) -> None:
@@ -114,10 +121,10 @@ def test_a_token_of_one_account_learns_nothing_of_another(
             for headers in (bearer(READ_A), bearer(NUMBERS_A), basic(ACCOUNT_A, READ_A)):
                 before, after = (one.get(url, headers=headers, follow_redirects=False) for one in apis)
                 assert after.status_code < 500, url
-                if (before.status_code, before.content) != (after.status_code, after.content):
+                if (before.status_code, _timeless(before)) != (after.status_code, _timeless(after)):
                     told.append(url)
             before, after = (one.get(url, headers=bearer(ALL), follow_redirects=False) for one in apis)
-            differs = differs or before.content != after.content
+            differs = differs or _timeless(before) != _timeless(after)
         if not differs and path not in WITHOUT_CALLS:
             unseen.append(path)
     assert told == []

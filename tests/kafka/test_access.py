@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from stream.kafka.access import GROUP, GROUPS, ROLES, TOPIC, TRANSACTIONS, WRITES, needed
-from stream.service.metrics import archive, gateway, notify, poller, worker_families
+from stream.service.metrics import api, archive, gateway, notify, poller, worker_families
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "kafka.md"
 KINDS = {
@@ -30,6 +30,7 @@ def test_metrics_have_the_topics_that_a_role_may_write() -> None:
         "poller": poller.WRITTEN,
         "notify": notify.WRITTEN,
         "archive": archive.WRITTEN,
+        "api": api.WRITTEN,
     }
     assert {role: sorted(topics) for role, topics in counted.items()} == {
         role: sorted(topics) for role, topics in WRITES.items()

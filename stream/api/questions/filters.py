@@ -36,7 +36,8 @@ def _text(description: str) -> Any:
     return QueryParameter(description=description, max_length=LONGEST, pattern=PRINTABLE)
 
 
-def _repeated(description: str) -> Any:
+def repeated(description: str) -> Any:
+    """A parameter with several values, any of which fits."""
     return QueryParameter(description=f"{description} May be repeated.", max_items=MOST_VALUES)
 
 
@@ -47,7 +48,7 @@ After = Annotated[
         description="The `next` of the page before, as it is.", max_length=LONGEST, pattern=PRINTABLE
     ),
 ]
-Account = Annotated[list[str] | None, _repeated("The provider's id of the account.")]
+Account = Annotated[list[str] | None, repeated("The provider's id of the account.")]
 Since = Annotated[
     datetime | None,
     QueryParameter(description="From this time on: RFC 3339 with a zone, as in `2026-11-29T00:00:00Z`."),
@@ -62,9 +63,9 @@ async def call_filter(
     provider: Provider = None,
     since: Since = None,
     until: Until = None,
-    status: Annotated[list[AskedStatus] | None, _repeated("The call's status.")] = None,
-    outcome: Annotated[list[AskedOutcome] | None, _repeated("How the call ended.")] = None,
-    fault: Annotated[list[AskedFault] | None, _repeated("Whose fault a failed call was.")] = None,
+    status: Annotated[list[AskedStatus] | None, repeated("The call's status.")] = None,
+    outcome: Annotated[list[AskedOutcome] | None, repeated("How the call ended.")] = None,
+    fault: Annotated[list[AskedFault] | None, repeated("Whose fault a failed call was.")] = None,
     direction: Annotated[
         Literal["inbound", "outbound"] | None, QueryParameter(description="The call's direction.")
     ] = None,

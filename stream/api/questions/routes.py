@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from litestar import Request, Router, get
-from litestar.connection import ASGIConnection
 from litestar.di import NamedDependency, Provide
-from litestar.handlers import BaseRouteHandler
 from litestar.params import PathParameter, QueryParameter
 from litestar.types import ControllerRouterHandler
 
@@ -36,6 +34,7 @@ from stream.api.questions.filters import (
     call_filter,
     invalid,
 )
+from stream.api.questions.known_parameters import only_known
 from stream.archive.questions import AlertFilter, BadCursorError, CallFilter
 
 SHORTEST_PART = 3
@@ -118,7 +117,7 @@ async def list_events(
         raise invalid("after", BAD_CURSOR) from None
     if page is None:
         raise Refused(404, NO_CALL)
-    audit(caller, ((key, one.get("attributes") or {}) for one in page.items))
+    audit(caller, ((key, one) for one in page.items))
     return event_list(page, caller)
 
 
@@ -135,21 +134,8 @@ async def list_alerts(
         page = await parts.reads.run(parts.archive.alerts, wanted, limit, after)
     except BadCursorError:
         raise invalid("after", BAD_CURSOR) from None
+    audit(caller, ((str(one["scope"]["id"]), one) for one in page.items))
     return alert_list(page, caller)
-
-
-def only_known(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
-    """A parameter that the route does not have is refused: misspelt, it would silently filter nothing."""
-    asked = {*connection.query_params}
-    if asked and (unknown := asked - _parameters(connection)):
-        raise invalid(min(unknown)[:40], "is not a parameter of this path")
-
-
-def _parameters(connection: ASGIConnection[Any, Any, Any, Any]) -> set[str]:
-    """The names of the route's parameters, as the document has them."""
-    path = (connection.app.openapi_schema.paths or {})[connection.scope["path_template"]]
-    found = path.get.parameters if path.get is not None else None
-    return {one.name for one in found or () if one.param_in == "query"}  # type: ignore[union-attr]
 
 
 def routes() -> Sequence[ControllerRouterHandler]:

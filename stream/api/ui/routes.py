@@ -34,7 +34,7 @@ CANDIDATES = 20
 LONGEST_PART = 200
 _DIGITS = re.compile(r"[0-9]{7,15}")
 
-HTML_ANSWER: Mapping[str, Any] = {"media_type": MediaType.HTML, "responses": documented(400, 404)}
+HTML_ANSWER: Mapping[str, Any] = {"media_type": MediaType.HTML, "responses": documented(400, 404, html=True)}
 
 AnyRequest = Request[Any, Any, Any]
 

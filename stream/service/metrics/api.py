@@ -18,7 +18,7 @@ NO_ROUTE = "none"
 CODES = ("200", "204", "304", "400", "401", "403", "404", "405", "413", "429", "500", "503", words.OTHER)
 REFUSALS = ("missing", "unknown", "other_account", "not_configured", "rate_limited")
 READ_OUTCOMES = ("success", "timeout", "error", "overloaded")
-ENDINGS = ("left", "slow", "stopping")
+ENDINGS = ("left", "slow", "stopping", "lost")
 
 API_REQUESTS = counter(
     "api_requests_total",
@@ -56,7 +56,8 @@ API_LIVE_SUBSCRIBERS = gauge(
 )
 API_LIVE_ENDED = counter(
     "api_live_ended_total",
-    "Live streams that have ended: left (the client closed), slow (it did not read), stopping (the role).",
+    "Live streams that have ended: left (the client closed), slow (it did not read), "
+    "stopping (the role), lost (its records are no longer in Kafka).",
     "On slow: the client or its network is too slow for what it follows; let it filter.",
     {"reason": ENDINGS},
 )
@@ -71,11 +72,15 @@ FAMILIES = tuple(value for value in list(globals().values()) if isinstance(value
 """All of them, in the order above; SHARED beside them."""
 
 
+WRITTEN: tuple[str, ...] = ()
+"""It writes no topic."""
+
+
 class ApiMetrics(MetricRegistry):
     """What `callstream api` counts. All calls from the event loop's thread."""
 
     def __init__(self) -> None:
-        super().__init__(FAMILIES, written=())
+        super().__init__(FAMILIES, written=WRITTEN)
         self.known_routes([NO_ROUTE])
         self.gauge(API_LIVE_SUBSCRIBERS).set(0)
 
@@ -97,3 +102,12 @@ class ApiMetrics(MetricRegistry):
 
     def archive_read(self, outcome: str) -> None:
         self.count(API_ARCHIVE_READS, outcome)
+
+    def live(self, subscribers: int, ended: str = "") -> None:
+        """How many follow live now; `ended`: one of ENDINGS, if a stream has ended."""
+        self.gauge(API_LIVE_SUBSCRIBERS).set(subscribers)
+        if ended:
+            self.count(API_LIVE_ENDED, ended)
+
+    def live_record(self, kind: str) -> None:
+        self.count(API_LIVE_RECORDS, kind)

@@ -59,4 +59,5 @@ def test_only_the_worker_has_transactions() -> None:
         "poller": {TOPIC, GROUP},
         "notify": {TOPIC, GROUPS},
         "archive": {TOPIC, GROUP},
+        "api": {TOPIC},
     }
