@@ -44,7 +44,13 @@ class ArchiveReads:
         self._told = ended
         self._most = threads * (1 + WAITING_FOR_EACH)
         self._pending = 0
+        self._trouble: str | None = None
         self._outages = LogOnce()
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the last read has failed; None if it has not."""
+        return self._trouble
 
     async def run(self, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of `read` in a thread. Raises Refused (503) where the archive does not answer."""
@@ -65,6 +71,7 @@ class ArchiveReads:
             self._failed(type(error).__name__, describe(error))
             raise unavailable("The archive does not answer.") from None
         self._told("success")
+        self._trouble = None
         if self._outages.succeeded("archive", time.monotonic()):
             log.info("the archive answers again")
         return found
@@ -82,6 +89,7 @@ class ArchiveReads:
         self._pending -= 1
 
     def _failed(self, kind: str, says: str) -> None:
+        self._trouble = f"the archive cannot be read: {says}"
         self._told("timeout" if kind == "timeout" else "error")
         if self._outages.failed("archive", kind, time.monotonic()):
             log.error("the archive cannot be read: %s", says)

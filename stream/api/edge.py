@@ -65,6 +65,8 @@ class Edge:
                 answer.streams = lambda: limit.reschedule(None)
                 await self._app(scope, receive, answer.send)
         except TimeoutError:
+            if answer.is_stream:
+                return  # of a stream, whose answer to HEAD is complete
             if answer.started:
                 raise  # the server cuts the connection: a part of an answer must not look like all of it
             await answer.refuse(503, "The request took too long.", {"Retry-After": "5"})
@@ -108,16 +110,19 @@ class _Answer:
             for name, said in SECURITY_HEADERS.items():
                 headers.setdefault(name, said)
             if headers.get("content-type", "").startswith(STREAM_TYPE):
-                self.streams()
                 self.started = self.is_stream = True
                 await self._send(message)
+                if self._bodiless:
+                    await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+                else:
+                    self.streams()
             else:
                 self._start = message
         elif message["type"] == "http.response.body" and self._start is not None:
             self._body.append(message["body"])
             if not message.get("more_body"):
                 await self._finish(b"".join(self._body))
-        else:
+        elif not self._bodiless:
             await self._send(message)
 
     async def _finish(self, body: bytes) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -93,6 +94,8 @@ async def serving(app: Any, listen: str, setting: str) -> AsyncIterator[tuple[st
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=CLOSE_S,
     )
+    # It would log each invalid request. Errors of the app are logged by the app.
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets), name="the HTTP server")
     try:

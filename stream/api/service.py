@@ -90,7 +90,7 @@ async def serving(chosen: ApiSettings) -> AsyncIterator[RunningApi]:
                     chosen.api_health_listen,
                     metrics=metrics.exposition,
                     live=lambda: live(tasks),
-                    ready=lambda: live(tasks),
+                    ready=lambda: ready(tasks, reads.trouble),
                     setting="CALLSTREAM_API_HEALTH_LISTEN",
                 )
             )
@@ -98,6 +98,12 @@ async def serving(chosen: ApiSettings) -> AsyncIterator[RunningApi]:
     finally:
         reads.close()
         logging.getLogger().removeHandler(metrics.log_counter)
+
+
+def ready(tasks: Mapping[str, asyncio.Task[None]], trouble: str | None) -> tuple[bool, Sequence[str]]:
+    """Whether it answers. It stays ready while the archive is away: another replica would do no better."""
+    is_live, reasons = live(tasks)
+    return is_live, [*reasons, *([trouble] if trouble is not None else [])]
 
 
 async def serve(chosen: ApiSettings) -> int:

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from stream.api.access.caller import Caller
-from stream.api.numbers import shown
+from stream.api.numbers import audit, shown
 from stream.archive.questions import CallHistory, MinuteCount, RecordPage, StoredCall
 from stream.core.alerting.alert import Alert
 from stream.core.call.record import CallRecord
@@ -83,10 +83,14 @@ def call_answer(history: CallHistory, caller: Caller) -> CallAnswer:
 
 
 def event_list(page: RecordPage, caller: Caller) -> EventList:
+    """Events as this caller may see them; who reads numbers is logged."""
+    audit(caller, ((str(one["key"]), one) for one in page.items))
     return EventList(cast("list[Event]", _shown(page, caller)), page.next)
 
 
 def alert_list(page: RecordPage, caller: Caller) -> AlertList:
+    """The same of alerts."""
+    audit(caller, ((str(one["scope"]["id"]), one) for one in page.items))
     return AlertList(cast("list[Alert]", _shown(page, caller)), page.next)
 
 

@@ -117,8 +117,7 @@ async def list_events(
         raise invalid("after", BAD_CURSOR) from None
     if page is None:
         raise Refused(404, NO_CALL)
-    audit(caller, ((key, one) for one in page.items))
-    return event_list(page, caller)
+    return await parts.reads.run(event_list, page, caller)
 
 
 @get("/alerts", operation_id="listAlerts", tags=["alerts"], responses=documented(400))
@@ -134,8 +133,7 @@ async def list_alerts(
         page = await parts.reads.run(parts.archive.alerts, wanted, limit, after)
     except BadCursorError:
         raise invalid("after", BAD_CURSOR) from None
-    audit(caller, ((str(one["scope"]["id"]), one) for one in page.items))
-    return alert_list(page, caller)
+    return await parts.reads.run(alert_list, page, caller)
 
 
 def routes() -> Sequence[ControllerRouterHandler]:

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from stream.api import service
@@ -14,7 +15,7 @@ from stream.api.live.subscription import LiveSubscription
 from stream.kafka import topics
 from stream.service.settings import Settings
 from stream.service.tables.api_tokens import read_tokens
-from tests.api.clients import ACCOUNT_B, ALL, NUMBERS_A, READ_A, READ_B, TOKENS
+from tests.api.clients import ACCOUNT_B, ALL, NUMBERS_A, READ_A, READ_B, TOKENS, bearer
 from tests.api.live.following import event, following, produce, produce_aborted, text_of
 from tests.notify.sinks.stub_sinks import until
 from tests.real_broker import RealBroker
@@ -59,7 +60,10 @@ async def test_each_follower_is_sent_what_it_may_see_and_asks_for(
         assert sorted(reader_a.ids) == sorted(one["id"] for one in of_a)
         assert sorted(reader_b.ids) == sorted(all_of_b.ids) == sorted(one["id"] for one in of_b)
         assert nothing.ids == []
-        assert sorted(of_a_call.ids) == ["event-3"]
+        assert of_a_call.ids == ["event-3"]
+        async with aiohttp.ClientSession() as session:
+            head = await session.head(f"{api.url}/v1/live", headers=bearer(ALL))
+            assert (head.status, head.content_type) == (200, "text/event-stream")
         assert reader_a.messages[-1].data["attributes"] == {"From": "+14*******23"}
         assert of_a_call.messages[-1].data["attributes"] == {"From": "+14155550123"}
 
