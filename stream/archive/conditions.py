@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, Table, or_, select
+from sqlalchemy import ColumnElement, Table, func, or_, select
 
 from stream.archive.questions import AlertFilter, CallFilter
 from stream.archive.store.schema import alerts, call_codes, calls
@@ -37,6 +37,16 @@ def call_conditions(wanted: CallFilter, numbers: Sequence[str]) -> Conditions:
         found.append(or_(_one_of(c.from_number, numbers), _one_of(c.to_number, numbers)))
     if wanted.error_code is not None:
         found.append(c.no.in_(select(call_codes.c.call_no).where(call_codes.c.code == wanted.error_code)))
+    if wanted.ended_since is not None:
+        found.append(or_(c.ended_us.is_(None), c.ended_us >= micros_of(wanted.ended_since)))
+    if wanted.ended_until is not None:
+        found.append(or_(c.ended_us.is_(None), c.ended_us < micros_of(wanted.ended_until)))
+    if wanted.began_until is not None:
+        talk_us = func.coalesce(c.duration_s, 0) * 1_000_000
+        ended_us = func.coalesce(c.ended_us, c.at_us)
+        found.append(
+            or_(c.at_us < micros_of(wanted.began_until), ended_us - talk_us < micros_of(wanted.began_until))
+        )
     if wanted.min_duration_s is not None:
         found.append(c.duration_s >= wanted.min_duration_s)
     if wanted.max_duration_s is not None:

@@ -32,6 +32,8 @@ class CallFilter(msgspec.Struct, frozen=True, kw_only=True):
     - `number`: of one of its ends, as the provider sends it or as a record shows it. Where records carry
       masks only, all calls with that mask are found.
     - `fault`: of the verdict; `error_code`: any of the call's.
+    - `ended_since`, `ended_until`: of the call's end; one that is not known passes.
+    - `began_until`: of the call's start, or of its end less its duration, whichever is earlier.
     - `complete`: whether all expected sources have told of it and no callback is missing; a call that has not
       ended is neither.
     """
@@ -52,6 +54,9 @@ class CallFilter(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool | None = None
     parent_call_id: str | None = None
     session_id: str | None = None
+    ended_since: datetime | None = None
+    ended_until: datetime | None = None
+    began_until: datetime | None = None
 
 
 class AlertFilter(msgspec.Struct, frozen=True, kw_only=True):

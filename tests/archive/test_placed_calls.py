@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
 import pytest
 
 from stream.archive import placed_calls
-from stream.archive.questions import CallFilter, PlacedCalls
+from stream.archive.questions import CallFilter, PlacedCalls, StoredCall
 from stream.archive.reader import Archive
 from tests.archive.kept import Keeper, replayed
 
@@ -88,3 +91,29 @@ def test_too_many_events_are_cut_and_that_is_told(archive: Archive, monkeypatch:
 
 def test_nothing_of_another_account_comes(archive: Archive) -> None:
     assert archive.placed_calls(CallFilter(accounts=frozenset({"AC-other"})), 100).items == []
+
+
+def test_calls_are_found_by_their_end_and_by_when_they_can_have_begun(archive: Archive) -> None:
+    calls = [one.call for one in archive.placed_calls(CallFilter(), 100).items]
+    ends = sorted(datetime.fromisoformat(one.ended_at) for one in calls if one.ended_at)
+    middle = ends[len(ends) // 2]
+
+    def found(**wanted: datetime) -> set[str]:
+        return set(keys(archive.placed_calls(CallFilter(**wanted), 100)))
+
+    def of(shows: Callable[[StoredCall], bool]) -> set[str]:
+        return {one.key for one in calls if shows(one)}
+
+    def end(one: StoredCall) -> datetime | None:
+        return None if one.ended_at is None else datetime.fromisoformat(one.ended_at)
+
+    assert found(ended_since=middle) == of(lambda one: (end(one) or middle) >= middle)
+    assert found(ended_until=middle) == of(lambda one: one.ended_at is None or (end(one) or middle) < middle)
+    assert found(ended_since=middle) != found(ended_until=middle)
+
+    def began(one: StoredCall) -> datetime:
+        start = datetime.fromisoformat(one.started_at)
+        return min(start, (end(one) or start) - timedelta(seconds=one.duration_s or 0))
+
+    for wanted in sorted(map(began, calls)):
+        assert found(began_until=wanted) == {one.key for one in calls if began(one) < wanted}

@@ -21,6 +21,11 @@ next one goes on where it ended.
 """
 
 _A_DAY_S = 86_400
+"""The longest talk: where only a call's end is known, its start is not later than that before it."""
+
+_APART_S = 3600
+"""How far our times of a call may be from those in its row, at most."""
+
 _LAST_S = 253_402_300_800 - _A_DAY_S
 """The last day that a `datetime` can have."""
 
@@ -117,14 +122,20 @@ class ArchivedTwilio:
         """What the database can decide of the filters."""
         equal = dict(wanted.equal)
         first_s, last_s = wanted.created()
+        times = {one.field: one for one in wanted.times}
+        start, end = times.get("start_time"), times.get("end_time")
+        # A call that starts after a moment also ends after it.
         return CallFilter(
             accounts=self._accounts,
             provider="twilio",
-            since=None if first_s <= 0 else datetime.fromtimestamp(min(first_s, _LAST_S), UTC),
-            until=None if last_s >= _LAST_S else datetime.fromtimestamp(max(last_s, 0) + _A_DAY_S, UTC),
+            since=_moment(first_s),
+            until=_moment(last_s + (_A_DAY_S if end is None else _APART_S)),
             status=_statuses(equal.get("status")),
             number=equal.get("to") or equal.get("from"),
             parent_call_id=equal.get("parent_call_sid"),
+            ended_since=_moment(max((one.first for one in wanted.times), default=0) - _APART_S),
+            ended_until=None if end is None else _moment(end.last + _APART_S),
+            began_until=None if start is None else _moment(start.last + _APART_S),
         )
 
     def _shows(self, wanted: CallFilters) -> Callable[[Row], bool]:
@@ -134,6 +145,11 @@ class ArchivedTwilio:
         }
         rest = wanted._replace(equal=tuple(one for one in wanted.equal if one[0] not in ends))
         return lambda row: rest.show(row) and all(row.get(name) in among for name, among in ends.items())
+
+
+def _moment(second: int) -> datetime | None:
+    """None where a bound is open."""
+    return datetime.fromtimestamp(second, UTC) if 0 < second < _LAST_S else None
 
 
 def _statuses(status: str | None) -> tuple[str, ...]:
