@@ -15,7 +15,6 @@ import msgspec
 from stream.api.ui.wording import OUTCOMES
 from stream.archive.questions import AlertFilter, CallFilter
 from stream.core.alerting.rules import RULE_IDS, SEVERITIES
-from stream.core.call.timeline_entry import LEVELS
 from stream.core.events import FAMILIES
 from stream.core.statuses import STATUSES
 from stream.core.timestamps import SECOND_US, iso8601
@@ -63,7 +62,7 @@ LIVE_FIELDS = (
     FormField("provider", "Provider", tuple(PROVIDERS)),
     FormField("status", "Status", STATUSES),
     FormField("family", "Family", FAMILIES),
-    FormField("level", "Level", LEVELS),
+    FormField("outcome", "Outcome", OUTCOMES),
 )
 
 

@@ -168,7 +168,7 @@ async def live(request: AnyRequest) -> Response[str]:
         "asked": asked.values,
         "calls": _told(found.items, caller),
         "fields": LIVE_FIELDS,
-        "stream": _link("/v1/live", asked.values),
+        "stream": _link("/v1/live", {"kind": "event", **asked.values}),
     }
     return await page(request, "live.html", context, section="Live")
 

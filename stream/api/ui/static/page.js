@@ -35,6 +35,7 @@ function slashFinds(event) {
 }
 
 const MOST_ROWS = 200;
+const AGAIN_MS = 5000;
 
 function live() {
   const place = document.getElementById("live");
@@ -89,15 +90,37 @@ function live() {
     told();
   }
 
+  function note(message, otherwise) {
+    let reason = otherwise;
+    try {
+      reason = JSON.parse(message.data).detail || otherwise;
+    } catch {
+      // The words above are enough.
+    }
+    const row = document.createElement("tr");
+    const said = cell(reason);
+    said.colSpan = 6;
+    said.className = "note";
+    row.append(said);
+    rows.prepend(row);
+  }
+
   place.hidden = false;
   pause.hidden = false;
   say("Connecting…");
-  const stream = new EventSource(place.dataset.stream);
-  for (const kind of ["message", "event"]) stream.addEventListener(kind, came);
-  stream.addEventListener("open", told);
-  stream.addEventListener("error", () => {
-    say(stream.readyState === EventSource.CLOSED ? "The stream has ended: reload the page." : "The connection was lost: trying again…");
-  });
+  function connect() {
+    const stream = new EventSource(place.dataset.stream);
+    stream.addEventListener("event", came);
+    stream.addEventListener("gap", message => note(message, "Some events are left out."));
+    stream.addEventListener("end", message => note(message, "The stream was ended."));
+    stream.addEventListener("open", told);
+    stream.addEventListener("error", () => {
+      say("Not connected: trying again…");
+      // The browser tries again by itself, unless it was refused.
+      if (stream.readyState === EventSource.CLOSED) setTimeout(connect, AGAIN_MS);
+    });
+  }
+  connect();
   pause.addEventListener("click", () => {
     paused = !paused;
     pause.setAttribute("aria-pressed", String(paused));

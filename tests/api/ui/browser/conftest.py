@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import pytest
+from litestar import get
+from litestar.params import FromQuery
+from litestar.response import Stream
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from stream.api.app import make_app
@@ -25,6 +29,29 @@ WATCH = """
 addEventListener("securitypolicyviolation", found =>
   console.error("CSP", found.violatedDirective, found.blockedURI));
 """
+
+
+def message(event: str, said: dict[str, Any]) -> bytes:
+    """A server-sent event, as `/v1/live` sends them."""
+    return b"event: %s\ndata: %s\n\n" % (event.encode(), json.dumps(said).encode())
+
+
+@get("/v1/live", media_type="text/event-stream")
+async def live_events(kind: FromQuery[str], status: FromQuery[str] = "") -> Stream:
+    """Three events and the end of the stream, in place of what comes from Kafka."""
+
+    async def sent() -> AsyncIterator[bytes]:
+        yield b"retry: 60000\n\n"
+        for number, name in enumerate(("initiated", "<img src=x onerror=alert(1)>", "completed")):
+            yield message(kind, {
+                "key": f"twilio:CA{number}", "call_id": f"CA{number}", "name": name, "status": status,
+                "level": "error" if number == 2 else None, "late": number == 1, "sip_response_code": 503,
+                "error_code": "11200", "source": "twilio_status_callback",
+                "received_at": "2026-03-02T10:00:02.500000Z",
+            })  # fmt: skip
+        yield message("end", {"reason": "slow", "detail": "Too many records wait for this client."})
+
+    return Stream(sent(), media_type="text/event-stream")
 
 
 class Site(NamedTuple):
@@ -58,7 +85,7 @@ def served(archive: Archive, *settings: dict[str, Any]) -> Iterator[Sequence[str
             started.set()
             await stop.wait()
             return
-        app = make_app(parts(archive, api_rate=1000.0, **more[0]), routes())
+        app = make_app(parts(archive, api_rate=1000.0, **more[0]), [*routes(), live_events])
         async with serving(app, "127.0.0.1:0", "CALLSTREAM_API_LISTEN") as (url, _):
             urls.append(url)
             await serve(more[1:])

@@ -173,3 +173,23 @@ def test_the_overview_renews_itself_and_keeps_the_place_of_the_reader(browser: B
         expect(page.locator("#overview time").first).not_to_have_text(before or "")
         expect(link).to_be_focused()
         assert page.locator("#overview").count() == 1
+
+
+def test_events_appear_as_they_come_and_stay_text(browser: Browser, site: Site) -> None:
+    with visiting(browser, site.local) as visitor:
+        page = visitor.goto("/ui/live?status=completed")
+        rows = page.locator("#live-rows tr")
+        expect(rows).to_have_count(4)
+        assert [one.strip() for one in rows.all_inner_texts()] == [
+            "Too many records wait for this client.",
+            "10:00:02.500\tCA2\tcompleted, error\tcompleted\tSIP 503, 11200\ttwilio status callback",
+            "10:00:02.500\tCA1\t<img src=x onerror=alert(1)>, late\tcompleted\tSIP 503, 11200"
+            "\ttwilio status callback",
+            "10:00:02.500\tCA0\tinitiated\tcompleted\tSIP 503, 11200\ttwilio status callback",
+        ]
+        expect(rows.nth(1).get_by_role("link")).to_have_attribute("href", "/ui/calls/twilio%3ACA2")
+        expect(page.get_by_role("status")).to_have_text("Not connected: trying again…")
+        assert accessibility_of(page, []) == []
+        page.get_by_role("button", name="Pause").click()
+        expect(page.get_by_role("button", name="Continue")).to_have_attribute("aria-pressed", "true")
+        expect(page.get_by_role("status")).to_have_text("Paused: 0 events wait.")
