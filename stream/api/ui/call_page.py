@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from stream.api.ui.drawings.ladder import NARROW, WIDE, drawn_rows, ladder, tone_of
+from stream.api.ui.drawings.ladder import NARROW, WIDE, cut, drawn_rows, ladder, tone_of
 from stream.api.ui.wording import UNKNOWN, clock, duration, moment, offset, words
 from stream.core.verdicts.table import HELP
 from stream.service.untrusted import escaped
@@ -18,6 +18,9 @@ from stream.timeline.timeline_of import timeline_of
 
 LONGEST_HINT = 600
 """Characters of a record that are shown when the pointer rests on it."""
+
+LONGEST_RAW, LONGEST_RECORD = 10_000, 200_000
+"""Characters of an event or alert, and of the call record, as they are stored. The API has all of them."""
 
 TICKET_ROWS = 60
 PARTIES = {PROVIDER: "provider", CALLSTREAM: "callstream", APPLICATION: "your application"}
@@ -64,7 +67,7 @@ def call_context(
         "of_call": True,
         "party": party,
         "raws": raws,
-        "record": _pretty(record) if record else "",
+        "record": _pretty(record, LONGEST_RECORD) if record else "",
         "rows": drawn_rows(call.rows),
         "ticket": ticket(call, f"{address}/ui/calls/{quote(call.key, safe='')}"),
         "tone_of": tone_of,
@@ -79,7 +82,7 @@ def raw_records(call: CallTimeline, events: list[Said], alerts: list[Said]) -> d
     for number, row in drawn_rows(call.rows):
         name = row.alert.episode_id if row.alert is not None else row.event_id
         told = by_id.get(name) if name is not None else None
-        found[number] = NOTHING if told is None else RawRecord(_pretty(told), _compact(told))
+        found[number] = NOTHING if told is None else RawRecord(_pretty(told, LONGEST_RAW), _compact(told))
     return found
 
 
@@ -165,10 +168,11 @@ def _told(row: TimelineRow) -> str:
     return f"{ends}: {row.text or row.name}{late}"
 
 
-def _pretty(said: Said) -> str:
-    return json.dumps(said, indent=2, ensure_ascii=False)
+def _pretty(said: Said, longest: int) -> str:
+    text = json.dumps(said, indent=2, ensure_ascii=False)
+    return text if len(text) <= longest else f"{text[:longest]}\n… cut here: the API has all of it"
 
 
 def _compact(said: Said) -> str:
     text = json.dumps(said, ensure_ascii=False)
-    return text if len(text) <= LONGEST_HINT else text[:LONGEST_HINT] + "…"
+    return cut(text, LONGEST_HINT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from stream.api.ui.call_page import LONGEST_HINT, call_context, curl, facts, raw_records, ticket
+from stream.api.ui.call_page import LONGEST_HINT, LONGEST_RAW, call_context, curl, facts, raw_records, ticket
 from stream.api.ui.drawings.ladder import MOST_RUNGS
 from tests.timeline.recorded import recorded
 
@@ -35,7 +35,7 @@ def test_each_row_of_an_event_or_alert_has_its_record_and_a_missing_one_has_none
     assert kinds == ["event", "missing", "missing", "event", "alert"]
     assert [bool(raws[number].text) for number in range(5)] == [True, False, False, True, True]
     assert '"sequence_number": 3' in raws[3].text
-    assert all(len(one.short) <= LONGEST_HINT + 1 for one in raws.values())
+    assert all(len(one.short) <= LONGEST_HINT for one in raws.values())
 
 
 def test_the_ticket_has_what_a_provider_asks_for() -> None:
@@ -83,3 +83,12 @@ def test_a_call_with_many_events_is_bounded() -> None:
     context = call_context(None, many, [], address="https://calls.example.com")
     assert len(context["rows"]) == len(context["raws"]) == MOST_RUNGS
     assert context["wide"].left_out == 1000 - MOST_RUNGS
+
+
+def test_a_very_large_event_is_cut_and_the_cut_is_said() -> None:
+    call = recorded("busy")
+    large = {**call.events[0], "attributes": {"said": "x" * 300_000}}
+    context = call_context(None, [large], [], address="https://calls.example.com")
+    text = context["raws"][0].text
+    assert len(text) < LONGEST_RAW + 100
+    assert text.endswith("cut here: the API has all of it")
