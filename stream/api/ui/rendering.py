@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from importlib.resources import files
 from typing import Any
 from urllib.parse import quote
@@ -29,6 +30,8 @@ HEADERS = {
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 }
 """Of every page: nothing is loaded from elsewhere, and no script or style stands in the page itself."""
+
+_WEB_ADDRESS = re.compile(r"https?://[!-~]+")
 
 STATIC_TYPES = {
     "htmx-4.0.1.min.js": "text/javascript; charset=utf-8",
@@ -53,6 +56,17 @@ def short_key(key: str) -> str:
     """The provider's id without its middle, where it is long."""
     call_id = key.partition(":")[2] or key
     return call_id if len(call_id) <= 20 else f"{call_id[:10]}…{call_id[-6:]}"
+
+
+def web_links(links: dict[str, str]) -> list[tuple[str, str]]:
+    """The links of an alert that lead out of the page: names and addresses. Others than web addresses are
+    left out: a click on them could run a script.
+    """
+    return [
+        (name, address)
+        for name, address in sorted(links.items())
+        if name not in ("call", "parent_alert") and _WEB_ADDRESS.fullmatch(address)
+    ]
 
 
 def _visible(value: Any) -> Any:
@@ -83,6 +97,7 @@ _ENVIRONMENT.globals |= {
     "short_key": short_key,
     "static": static_path,
     "symbol": lambda word: wording.SYMBOLS.get(word or "", "?"),
+    "web_links": web_links,
     "words": wording.words,
 }
 _ENVIRONMENT.filters["words"] = wording.words
