@@ -1,8 +1,8 @@
 """`callstream up`: everything on this machine, with something to watch.
 
 The broker (embedded, or that of the settings), the topics, a gateway, a worker, a poller, the archive,
-`notify` where a sink is configured, and the simulator that plays the providers: it sends webhooks to the
-gateway and serves the poller. With --observe Prometheus and Alertmanager, too.
+the API with its page, `notify` where a sink is configured, and the simulator that plays the providers: it
+sends webhooks to the gateway and serves the poller. With --observe Prometheus and Alertmanager, too.
 Ctrl-C stops everything cleanly in seconds; a second one kills it.
 """
 
@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
@@ -29,6 +29,7 @@ from stream.broker.ports import free_port
 from stream.cli.local.child_process import ChildProcess, callstream, first_to_end
 from stream.cli.local.dashboard import DashboardState, line, panel
 from stream.cli.local.figures import WatchedRole, wait_answer
+from stream.cli.local.links import LISTENERS, Addresses, gateway_url, links, page_url
 from stream.cli.local.notices import alert_line, read_notice
 from stream.cli.local.observability import (
     NotInstalledError,
@@ -119,10 +120,6 @@ def command(
     sys.exit(code)
 
 
-Addresses = Mapping[str, str]
-"""Where each role listens: worker, gateway, poller, archive, notify, and `gateway_health`."""
-
-
 class LocalStack:
     """The roles of one `callstream up`, and the state that its dashboard shows."""
 
@@ -177,8 +174,9 @@ class LocalStack:
         at = self._addresses()
         listens = {f"CALLSTREAM_{role.upper()}_LISTEN": address for role, address in at.items()}
         environ = {**self._environ(), "CALLSTREAM_KAFKA": self._settings.kafka, **listens}
+        environ["CALLSTREAM_UI_URL"] = page_url(at, self._settings)
         polled = bool(self._rate or accounts(self._settings))
-        links = self._links(at, polled=polled)
+        shown = links(at, self._settings, polled=polled)
         self._state.worker = WatchedRole(f"http://{at['worker']}")
         self._state.poller = WatchedRole(f"http://{at['poller']}") if polled else None
         observers = self._observers(at, polled=polled)  # what this raises is raised before a role starts
@@ -186,13 +184,14 @@ class LocalStack:
             "gateway": self._begin("gateway", callstream("gateway"), environ),
             "worker": self._begin("worker", callstream("worker", f"--processes={self._workers}"), environ),
             "archive": self._begin("archive", callstream("archive"), environ),
+            "api": self._begin("api", callstream("api"), environ),
         }
         for observer in observers:
             # Without the settings' secrets.
             bare = {"PATH": os.environ.get("PATH", os.defpath)}
             running[observer.name] = self._begin(observer.name, observer.command, bare)
-            links.insert(0, (observer.name, observer.urls))
-        self._state.links = links
+            shown.insert(0, (observer.name, observer.urls))
+        self._state.links = shown
         running["watch over the alerts"] = asyncio.create_task(self._watch_alerts())
         if self._broker is not None:
             running["broker"] = asyncio.create_task(_broker_ended(self._broker))
@@ -212,8 +211,7 @@ class LocalStack:
             await asyncio.gather(stop, *running.values(), return_exceptions=True)
 
     def _addresses(self) -> Addresses:
-        roles = ("worker", "gateway", "gateway_health", "poller", "archive", "notify")
-        listens = {role: getattr(self._settings, f"{role}_listen") for role in roles}
+        listens = {role: getattr(self._settings, f"{role}_listen") for role in LISTENERS}
         return {role: free_address(role.replace("_", "'s "), at, self._say) for role, at in listens.items()}
 
     def _environ(self) -> dict[str, str]:
@@ -233,6 +231,7 @@ class LocalStack:
         if self._programs is None:
             return []
         targets = {"gateway": at["gateway_health"], "worker": at["worker"], "archive": at["archive"]}
+        targets["api"] = at["api_health"]
         targets |= {"poller": at["poller"]} if polled else {}
         targets |= {"notify": at["notify"]} if self._settings.notify_sinks else {}
         free, folder = partial(free_address, say=self._say), self._settings.data_dir.absolute()
@@ -247,7 +246,7 @@ class LocalStack:
     async def _simulate(self, at: Addresses, environ: dict[str, str]) -> None:
         """Start the simulator as soon as the gateway is ready."""
         await wait_answer(f"http://{at['gateway_health']}/readyz", 200)
-        simulate = simulate_arguments(self._gateway_url(at), self._rate, self._plan)
+        simulate = simulate_arguments(gateway_url(at, self._settings), self._rate, self._plan)
         async with AsyncExitStack() as stack:
             if self._plan is not None:
                 # The simulator plays the incident. This one only says when it begins and ends.
@@ -261,25 +260,6 @@ class LocalStack:
         if self._rate:
             await wait_answer(f"http://{environ['CALLSTREAM_SIMULATE_LISTEN']}/")
         await self._begin("poller", callstream("poller"), environ)
-
-    def _links(self, at: Addresses, *, polled: bool) -> list[tuple[str, str]]:
-        """The most useful first: a small terminal shows no others."""
-        program = os.path.relpath(sys.argv[0])
-        url = self._gateway_url(at)
-        return [
-            ("webhooks", f"{url}/callbacks/twilio and /callbacks/telnyx"),
-            ("look at it", f"{program} watch   (or calls, call KEY, alerts, tail TOPIC)"),
-            ("worker", _probes(at["worker"])),
-            ("gateway", _probes(at["gateway_health"])),
-            ("archive", _probes(at["archive"])),
-            *([("poller", _probes(at["poller"]))] if polled else []),
-            *([("notify", _probes(at["notify"]))] if self._settings.notify_sinks else []),
-            ("Kafka", self._settings.kafka),
-            ("logs", str(self._settings.data_dir.absolute())),
-        ]
-
-    def _gateway_url(self, at: Addresses) -> str:
-        return f"{'https' if self._settings.gateway_tls else 'http'}://{at['gateway']}"
 
     async def _watch_alerts(self) -> None:
         topic = topics.names(self._settings.topic_prefix).alerts
@@ -338,10 +318,6 @@ def free_address(role: str, listen: str, say: Callable[[str], None]) -> str:
     if free != int(port):
         say(f"Port {port} is in use by another program; the {role}'s HTTP is at port {free}.")
     return f"{host}:{free}"
-
-
-def _probes(address: str) -> str:
-    return f"http://{address}/metrics   http://{address}/readyz"
 
 
 async def _broker_ended(broker: Broker) -> None:

@@ -158,6 +158,23 @@ async def test_the_worker_has_the_processes_that_were_asked_for(tmp_path: Path) 
     assert (refused.exit_code, "CALLSTREAM_PARTITIONS=12" in refused.stderr) == (2, True), refused.stderr
 
 
+@pytest.mark.parametrize("told", ["", "https://calls.example.com"])
+async def test_alerts_link_to_the_page_of_the_api_unless_another_address_is_set(
+    told: str, tmp_path: Path
+) -> None:
+    environments: dict[str, dict[str, str]] = {}
+
+    class Noted(LocalStack):
+        def _begin(self, name: str, command: Sequence[str], environ: dict[str, str]) -> asyncio.Task[int]:
+            environments[name] = environ
+            return asyncio.create_task(asyncio.sleep(0, 0))
+
+    chosen = Settings(data_dir=tmp_path, kafka="127.0.0.1:1", ui_url=told)
+    await Noted(chosen, rate=0, plain=True)._work()
+    address = environments["api"]["CALLSTREAM_API_LISTEN"]
+    assert environments["worker"]["CALLSTREAM_UI_URL"] == (told or f"http://{address}")
+
+
 async def test_the_poller_starts_when_the_simulated_providers_answer(tmp_path: Path) -> None:
     begun: list[str] = []
 
