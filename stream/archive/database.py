@@ -27,6 +27,9 @@ BUSY_S = 10.0
 QUERY_S = 10
 """A query of a reader that takes longer is ended."""
 
+WRITE_S = 300
+"""A statement of the writer that takes longer is ended, and tried again."""
+
 STEPS = 100_000
 """Of SQLite's machine, between two looks at the clock."""
 
@@ -86,10 +89,22 @@ def _sqlite(path: str, *, reads_only: bool) -> Engine:
 
 
 def _postgresql(url: str, *, reads_only: bool) -> Engine:
-    options: dict[str, Any] = {}
-    if reads_only:
-        options["connect_args"] = {"options": f"-c statement_timeout={QUERY_S}s"}
-        options["isolation_level"] = "REPEATABLE READ"
+    limit_s = QUERY_S if reads_only else WRITE_S
+    options: dict[str, Any] = {"isolation_level": "REPEATABLE READ"} if reads_only else {}
     return create_engine(
-        make_url(url).set(drivername="postgresql+psycopg"), pool_size=READERS, pool_pre_ping=True, **options
+        make_url(url).set(drivername="postgresql+psycopg"),
+        pool_size=READERS,
+        pool_pre_ping=True,
+        connect_args={**_NOTICES_ITS_END, "options": f"-c statement_timeout={limit_s}s"},
+        **options,
     )
+
+
+_NOTICES_ITS_END = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""For libpq: without them, a server that is gone is waited for until the kernel gives up, for hours."""
