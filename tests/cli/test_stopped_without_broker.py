@@ -23,6 +23,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "worker": ("worker",),
     "poller": ("poller",),
     "notify": ("notify",),
+    "archive": ("archive",),
     "up": ("up", "--plain", "--no-simulate"),
     "simulate": ("simulate", "--serve", "--forever", "--rate", "5"),
 }
@@ -31,7 +32,7 @@ NEVER_SEEN = ("Traceback", "Task was destroyed", "never retrieved", "never await
 
 @contextmanager
 def role(name: str, directory: Path, bootstrap: str) -> Iterator[subprocess.Popen[bytes]]:
-    listens = ("GATEWAY", "GATEWAY_HEALTH", "WORKER", "POLLER", "NOTIFY", "SIMULATE")
+    listens = ("GATEWAY", "GATEWAY_HEALTH", "WORKER", "POLLER", "NOTIFY", "ARCHIVE", "SIMULATE")
     environ = {
         **{key: value for key, value in os.environ.items() if not key.startswith("CALLSTREAM_")},
         **{f"CALLSTREAM_{one}_LISTEN": f"127.0.0.1:{free_port()}" for one in listens},

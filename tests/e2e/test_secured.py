@@ -13,6 +13,8 @@ from typing import Any, cast
 import msgspec
 import pytest
 
+from stream.archive.database import archive_url
+from stream.archive.reader import open_archive
 from stream.broker.ports import free_port
 from stream.cli.checkup.check import Check
 from stream.cli.checkup.cluster import cluster
@@ -21,6 +23,8 @@ from stream.kafka import topics
 from stream.kafka.access import ROLES, TOPIC, Access, needed, poller_group
 from stream.kafka.partitions import partition_of
 from stream.service.settings import Settings, load
+from tests.archive.test_service import ids_in, truth, written
+from tests.archive.test_service import produce as produce_told
 from tests.e2e.full_worker import get_text
 from tests.e2e.harness import Feed, RecordToSend, WorkerProcess, read_topic, stopped_after, wait_until
 from tests.e2e.poller import Poller, fetch_request, wait_committed
@@ -184,3 +188,33 @@ def test_doctor_names_the_right_that_is_missing(secured: SecuredBroker, prefix: 
     found = rights_of("nobody")
     assert (found.state, found.mend) == ("failed", "grant it, as docs/kafka.md has it")
     assert found.says.startswith(f"gateway needs WRITE on topic {prefix}dead-letters.v1; worker needs ")
+
+
+def test_the_archive_keeps_what_comes_with_its_rights(
+    secured: SecuredBroker, prefix: str, tmp_path: Path
+) -> None:
+    listen = f"127.0.0.1:{free_port()}"
+    archive = WorkerProcess(
+        ("-m", "stream.cli", "archive"),
+        {
+            **secured.settings("archive"),
+            "CALLSTREAM_TOPIC_PREFIX": prefix,
+            "CALLSTREAM_PARTITIONS": PARTITIONS,
+            "CALLSTREAM_DATA_DIR": str(tmp_path / "data"),
+            "CALLSTREAM_ARCHIVE_LISTEN": listen,
+            "CALLSTREAM_ARCHIVE_RETENTION_DAYS": "3650",
+        },
+        tmp_path / "archive.log",
+    )
+    chosen = Settings(kafka=secured.plain, topic_prefix=prefix, data_dir=tmp_path / "data")
+    records = written()
+    with stopped_after(archive):
+        archive.start()
+        wait_until(lambda: get_text(f"http://{listen}/readyz")[0] == 200, "the archive is ready", 60)
+        produce_told(chosen, records)
+        kept = open_archive(archive_url("", chosen.data_dir))
+        wait_until(lambda: ids_in(kept) == truth(records), "it keeps everything", 60)
+        kept.close()
+        assert archive.terminate()[0] == 0
+        assert "rights are missing" not in archive.output()
+        assert PASSWORD not in archive.log.read_text()
