@@ -25,6 +25,11 @@ DATA = {
         for folder in ("alertmanager", "prometheus")
         for path in (ROOT / "deploy" / folder).glob("*.yml")
     ),
+    *(
+        str(path.relative_to(ROOT))
+        for folder in ("static", "templates")
+        for path in (ROOT / "stream" / "api" / "ui" / folder).iterdir()
+    ),
 }
 """What the packages read or need beside Python."""
 
