@@ -14,6 +14,8 @@ from stream.core.timestamps import SECOND_US, utc
 
 NOISIEST = 10
 DAY_S = 86_400
+LEAST_S = 3600
+"""In less time the pages of a day cannot be told."""
 
 
 class AlertExample(msgspec.Struct, kw_only=True):
@@ -49,7 +51,9 @@ class RuleReport(msgspec.Struct, kw_only=True):
 
 
 class SideReport(msgspec.Struct, kw_only=True):
-    """What one set of rules raises. `pages`: alerts that became critical; `pages_a_day`: None of no time."""
+    """What one set of rules raises. `pages`: alerts that became critical; `pages_a_day`: None of less
+    than LEAST_S.
+    """
 
     alerts: int
     by_severity: dict[str, int]
@@ -147,7 +151,7 @@ def _side(counts: RaisedCounts, seconds: float) -> SideReport:
             for severity in SEVERITIES
         },
         pages=pages,
-        pages_a_day=round(pages * DAY_S / seconds, 2) if seconds > 0 else None,
+        pages_a_day=round(pages * DAY_S / seconds, 2) if seconds >= LEAST_S else None,
         busiest_day=utc(day * DAY_S * SECOND_US)[:10] if day is not None else None,
         busiest_day_pages=most,
     )
@@ -231,7 +235,8 @@ def _totals(report: BacktestReport) -> Iterator[tuple[str, str, str]]:
     yield "alerts", f"{one.alerts:,}", f"{other.alerts:,}"
     for name in SEVERITIES:
         yield f"  {name}", f"{one.by_severity[name]:,}", f"{other.by_severity[name]:,}"
-    yield "pages a day (critical)", _number(one.pages_a_day), _number(other.pages_a_day)
+    yield "pages (critical)", f"{one.pages:,}", f"{other.pages:,}"
+    yield "  a day", _number(one.pages_a_day), _number(other.pages_a_day)
     yield "  on the busiest day", f"{one.busiest_day_pages:,}", f"{other.busiest_day_pages:,}"
 
 

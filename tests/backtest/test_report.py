@@ -90,14 +90,14 @@ def test_a_person_reads_lines_and_a_program_one_object() -> None:
     lines = list(lines_of(report))
     assert lines[0] == "240 deliveries of 3 partitions, 2026-03-02T10:00Z to 2026-03-02T11:00Z"
     said = "\n".join(lines)
-    assert re.search(r"^pages a day \(critical\) +0\.00 +0\.00$", said, re.MULTILINE)
+    assert re.search(r"^pages \(critical\) +0 +0\n  a day +0\.00 +0\.00$", said, re.MULTILINE)
     assert re.search(r"^call\.short +30 +0 +0 +0 +0 +30$", said, re.MULTILINE)
     assert f"\nchanged: webhook.failing of {ENDPOINT}\n  current: warning, from 2026-03-02T10:03:00Z" in said
     assert "\nremoved: call.short of call twilio:CA" in said
     assert msgspec.json.decode(msgspec.json.encode(report), type=BacktestReport) == report
 
 
-def test_no_time_has_no_pages_a_day() -> None:
+def test_minutes_have_no_pages_a_day() -> None:
     report = report_of(
         Backtest(
             {"current": job(), "candidate": job()},
@@ -106,7 +106,7 @@ def test_no_time_has_no_pages_a_day() -> None:
             RecordedDeliveries(None, (), {}, BacktestSpan(START_US, START_US + 1).recorded, 1, [0]),
         ).found,
         since_us=START_US,
-        until_us=START_US,
+        until_us=START_US + HOUR_US - 1,
         complete=False,
         partitions=(1, 2),
         records=0,
@@ -116,6 +116,6 @@ def test_no_time_has_no_pages_a_day() -> None:
     assert report.current.pages_a_day is None
     lines = list(lines_of(report))
     assert lines[:2] == [
-        "0 deliveries of 1 of 2 partitions, 2026-03-02T10:00Z to 2026-03-02T10:00Z",
+        "0 deliveries of 1 of 2 partitions, 2026-03-02T10:00Z to 2026-03-02T10:59Z",
         "note: it stopped",
     ]
