@@ -103,12 +103,11 @@ class Rules:
 
     def links(self, values: dict[str, str | None]) -> dict[str, str]:
         """The links of an alert with these values. One with an unknown value is left out."""
-        known = {name: quote(value, safe="") for name, value in values.items() if value}
-        found = {}
-        for name, template in self._links.items():
-            if _placeholders(template) <= known.keys():
-                found[name] = _PLACEHOLDER.sub(lambda match: known[match[1]], template)
-        return found
+        return {
+            name: _PLACEHOLDER.sub(lambda match: quote(values[match[1]] or "", safe=""), template)
+            for name, template in self._links.items()
+            if all(map(values.get, _placeholders(template)))
+        }
 
 
 @lru_cache(maxsize=64)
