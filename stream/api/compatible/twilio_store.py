@@ -23,8 +23,8 @@ next one goes on where it ended.
 _A_DAY_S = 86_400
 """The longest talk: where only a call's end is known, its start is not later than that before it."""
 
-_APART_S = 3600
-"""How far our times of a call may be from those in its row, at most."""
+_APART_S = 60
+"""How far a call's times may be from those in its row: sources round and differ by seconds."""
 
 _LAST_S = 253_402_300_800 - _A_DAY_S
 """The last day that a `datetime` can have."""
