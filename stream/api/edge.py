@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import hashlib
+import logging
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from litestar.datastructures import MutableScopeHeaders
 from litestar.enums import ScopeType
 
 from stream.api.problems import PROBLEM_JSON, encoded
+from stream.service.errors import safe_traceback
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
@@ -41,6 +43,8 @@ PACKED_HERE = 65_536
 
 PACKED_TYPES = ("application/json", "application/vnd.oai.openapi+json", "text/", "image/svg+xml")
 STREAM_TYPE = "text/event-stream"
+
+log = logging.getLogger("callstream.api")
 
 Answered = Callable[[str, int, float | None], None]
 """Is told of each answer: its route, as a template (or ""), its status, its seconds (None of a stream)."""
@@ -70,6 +74,10 @@ class Edge:
             if answer.started:
                 raise  # the server cuts the connection: a part of an answer must not look like all of it
             await answer.refuse(503, "The request took too long.", {"Retry-After": "5"})
+        except Exception as error:
+            # Behind the beginning of an answer. The server says nothing of it, and cuts the connection.
+            log.error("%s failed: %s", scope.get("path_template", "a request"), safe_traceback(error))
+            raise
         finally:
             seconds = None if answer.is_stream else time.monotonic() - began_s
             self._answered(scope.get("path_template", "") or "", answer.status, seconds)

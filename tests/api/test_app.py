@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import logging
 import threading
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from litestar import Request, get, post
 from litestar.params import FromQuery
-from litestar.response import Response
+from litestar.response import Response, Stream
 
 from stream.api.access.authentication import OPEN, caller_of
 from stream.api.access.caller import SESSION_COOKIE
@@ -67,7 +69,16 @@ async def form(request: Request[Any, Any, Any]) -> int:
     return len(await request.body())
 
 
-ROUTES = [who, opened, broken, refused, slow, large, typed, form]
+@get("/cut")
+async def cut() -> Stream:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"data: 1\n\n"
+        raise KeyError("+14155550123")
+
+    return Stream(chunks(), media_type="text/event-stream")
+
+
+ROUTES = [cut, who, opened, broken, refused, slow, large, typed, form]
 LOCAL = {"api_tokens": ()}
 
 
@@ -164,6 +175,16 @@ def test_an_error_of_ours_tells_the_client_and_the_log_nothing_of_the_data(
     said = answer.text + caplog.text
     assert "4155550123" not in said
     assert "/broken failed: KeyError" in caplog.text
+
+
+def test_an_error_behind_the_beginning_of_a_stream_is_logged_and_cuts_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with contextlib.suppress(Exception):  # as the server does with it
+        asked("/cut", bearer(READ_A))
+    assert "/cut failed: " in caplog.text
+    assert "caused by" in caplog.text or "KeyError" in caplog.text
+    assert "4155550123" not in caplog.text
 
 
 def test_a_refusal_is_a_problem() -> None:
