@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -15,12 +17,18 @@ import psycopg
 
 FOLDER = Path("/usr/lib/postgresql")
 START_S = 60.0
+PR_SET_PDEATHSIG = 1
 
 
 def binaries() -> Path | None:
     """The folder of the newest installed server, None if there is none."""
     found = [one for one in FOLDER.glob("*/bin") if (one / "initdb").exists()]
     return max(found, key=lambda one: int(one.parent.name), default=None)
+
+
+def _end_with_the_tests() -> None:
+    """Linux: the server does not outlive a run that was killed. After the change of user, which undoes it."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
 
 
 class RealPostgresql:
@@ -41,6 +49,7 @@ class RealPostgresql:
         self.start()
 
     def start(self) -> None:
+        in_main_thread = threading.current_thread() is threading.main_thread()
         self._log = (self.folder / "log").open("ab")
         command = [self._programs / "postgres", "-D", self.folder / "data", "-k", self.folder, "-h", ""]
         self._server = subprocess.Popen(
@@ -48,6 +57,8 @@ class RealPostgresql:
             cwd=self.folder,
             stdout=self._log,
             stderr=self._log,
+            # The signal is sent when the starting thread ends, which may be before the test does.
+            preexec_fn=_end_with_the_tests if in_main_thread else None,
             **self._as_user,
         )
         deadline = time.monotonic() + START_S
