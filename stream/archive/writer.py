@@ -36,6 +36,7 @@ from stream.archive.store.sqlite_statements import SqliteStatements
 from stream.archive.store.statements import AlertValues, EventValues, Statements
 from stream.core.forgetting import FORGET
 from stream.core.timestamps import SECOND_US
+from stream.service.errors import describe
 
 T = TypeVar("T")
 
@@ -187,7 +188,7 @@ class _Draft:
                 one.topic,
                 one.partition,
                 one.offset,
-                str(error),
+                describe(error),
             )
             return None
 

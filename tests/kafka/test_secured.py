@@ -14,9 +14,10 @@ import pytest
 from aiohttp import web
 from click.testing import CliRunner
 
-from stream.cli import backfill, tail
+from stream.cli import backfill
 from stream.cli import topics as topics_command
 from stream.cli.checkup.cluster import cluster
+from stream.cli.records import tail
 from stream.kafka import topics
 from stream.kafka.access import TOPIC, Access
 from stream.kafka.acked_producer import AckedProducer

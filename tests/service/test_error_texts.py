@@ -27,8 +27,11 @@ KNOWN_TEXTS = {
     "stream/cli/simulate.py": {"ValueError"},
     "stream/cli/backfill.py": {"ValueError"},
     "stream/cli/records/dead_letters.py": {"ValueError"},
+    "stream/cli/records/backtest.py": {"ValueError"},
+    "stream/cli/query/filters.py": {"ValueError", "OverflowError"},
     "stream/cli/doctor.py": {"ValueError"},
-    "stream/simulator/rest/twilio_api.py": {"ValueError"},
+    # The names of parameters that it takes.
+    "stream/provider_api/twilio_api.py": {"ValueError"},
     # Why jars could not be fetched: no delivery comes near it.
     "stream/broker/jars.py": {"Exception"},
     # msgspec names a type and a field of ours, orjson what kind of JSON it is not.

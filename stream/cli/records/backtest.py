@@ -30,6 +30,7 @@ from stream.engine.batch import Processor
 from stream.kafka.client.connection import connection
 from stream.kafka.errors import OffsetOutOfRangeError
 from stream.kafka.topics import names, roles
+from stream.service.errors import for_operator
 from stream.service.metrics.worker import WorkerMetrics
 from stream.service.settings import Settings, load
 from stream.service.tables.alert_rules import load_rules
@@ -143,7 +144,7 @@ def _found(
             numbers = partitions or None
             return asyncio.run(run_backtest(cluster, topics, jobs, span, limits, numbers=numbers, show=show))
     except (NothingRecordedError, faulty) as error:
-        raise Fault(str(error), FAILED, as_json=as_json) from None
+        raise Fault(for_operator(error), FAILED, as_json=as_json) from None
     except OffsetOutOfRangeError:
         raise Fault(EXPIRED, FAILED, as_json=as_json) from None
 
