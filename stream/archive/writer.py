@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from stream.archive.rows import (
     LAST,
@@ -91,8 +93,7 @@ class ArchiveWriter:
 
         Raises SQLAlchemyError.
         """
-        with self.engine.begin() as connection:
-            statements = _statements_of(connection)
+        with self._transaction() as statements:
             statements.begin_offsets(partitions)
             found = statements.offsets(sorted({topic for topic, _ in partitions}))
             return {one: found[one] for one in partitions}
@@ -110,13 +111,22 @@ class ArchiveWriter:
         """
         draft = _Draft()
         draft.add(batch)
-        with self.engine.begin() as connection:
-            statements = _statements_of(connection)
+        with self._transaction() as statements:
             for (topic, partition), span in sorted(spans.items()):
                 if not statements.advance(topic, partition, span.first, span.end):
                     raise FencedError(f"{topic}[{partition}] is no longer at offset {span.first}")
             draft.write(statements)
         return draft.written
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Statements]:
+        """A transaction. What the driver raises in it is an SQLAlchemyError, as at its begin and its end."""
+        driver: Any = self.engine.dialect.loaded_dbapi
+        with self.engine.begin() as connection:
+            try:
+                yield _statements_of(connection)
+            except driver.Error as error:
+                raise DBAPIError(None, None, error) from None
 
 
 def _statements_of(connection: Connection) -> Statements:

@@ -6,6 +6,7 @@ import logging
 
 import orjson
 import pytest
+from sqlalchemy.exc import SQLAlchemyError
 
 from stream.archive.questions import AlertFilter, CallFilter
 from stream.archive.reader import Archive
@@ -169,3 +170,14 @@ def test_a_call_that_began_again_keeps_what_was_known(kept: tuple[Keeper, Archiv
     history = archive.call(told["key"])
     assert history is not None
     assert history.record == records[2]
+
+
+def test_a_refusal_in_the_middle_of_a_batch_is_one_of_the_database(kept: tuple[Keeper, Archive]) -> None:
+    keeper, archive = kept
+    records = replayed("amd")
+    keeper.keep(records[:1])
+    with keeper.writer.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE records")
+    with pytest.raises(SQLAlchemyError):
+        keeper.keep(records[1:])
+    assert [call.revision for call in archive.calls(CallFilter()).items] == [0]
