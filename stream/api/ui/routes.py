@@ -6,7 +6,6 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -27,7 +26,7 @@ from stream.api.ui.call_page import call_context
 from stream.api.ui.fields import ALERT_FIELDS, CALL_FIELDS, LIVE_FIELDS, Asked, alert_filter, call_filter
 from stream.api.ui.overview import overview
 from stream.api.ui.rendering import HEADERS, call_path, here, page, short_page
-from stream.archive.questions import BadCursorError, CallFilter, StoredCall
+from stream.archive.questions import BadCursorError, CallFilter, CallHistory, StoredCall
 
 ROWS = 50
 CANDIDATES = 20
@@ -96,13 +95,19 @@ async def call(request: AnyRequest, key: FromPath[str]) -> Response[Any]:
     if found is None or not (found.record or found.events or found.alerts):
         part = key[:LONGEST_PART]
         return await _candidates(request, part, await _keys(request, part))
+    audit(caller, [(key, found.call)])
+    address = f"{request.url.scheme}://{request.url.netloc}"
+    # In a thread: a call may have thousands of events.
+    context = await asyncio.to_thread(_call_context, found, caller, address)
+    return await page(request, "call.html", {**context, "more_events": found.more_events}, section="Calls")
+
+
+def _call_context(found: CallHistory, caller: Caller, address: str) -> dict[str, Any]:
+    """What the page of a call shows, as this caller may see it."""
     record = None if found.record is None else shown(found.record, caller)
     events = [shown(one, caller) for one in found.events]
     alerts = [shown(one, caller) for one in found.alerts]
-    audit(caller, [(key, found.call)])
-    address = f"{request.url.scheme}://{request.url.netloc}"
-    context = await asyncio.to_thread(partial(call_context, record, events, alerts, address=address))
-    return await page(request, "call.html", {**context, "more_events": found.more_events}, section="Calls")
+    return call_context(record, events, alerts, address=address)
 
 
 @get("/find", **HTML_ANSWER)
