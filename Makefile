@@ -34,14 +34,15 @@ run: $(RUNS) ## everything on this machine, with a real Kafka and simulated call
 # Tests start many processes. Without caches each would compile the program anew.
 test unit fuzz e2e: export PYTHONDONTWRITEBYTECODE :=
 
-test: unit ## unit tests, then quick tests on two real Kafkas
-	@$(PYTEST) -q -n 2 --dist worksteal -m "broker and not e2e"
+test: unit ## unit tests, the page in a browser, then quick tests on two real Kafkas and with the providers' SDKs
+	@$(PYTEST) -q tests/api/ui/browser
+	@$(PYTEST) -q -n 2 --dist worksteal -m "(broker or sdk) and not e2e"
 
 unit: $(TESTS) ## unit tests only
-	@$(PYTEST) -q -n auto -m "not e2e and not broker"
+	@$(PYTEST) -q -n auto -m "not (e2e or broker or browser or sdk)"
 
 fuzz: $(TESTS) ## property tests with fresh seeds and 25 times the examples (long)
-	@$(PYTEST) -q -n auto -m "hypothesis and not e2e and not broker" --hypothesis-profile fuzz --timeout 3600
+	@$(PYTEST) -q -n auto -m "hypothesis and not (e2e or broker)" --hypothesis-profile fuzz --timeout 3600
 
 e2e: $(TESTS) ## all fault runs: kill -9, hand-over, frozen worker, lost broker, three nodes (long)
 	@$(PYTEST) -q -m e2e --timeout 1800

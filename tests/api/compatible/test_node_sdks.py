@@ -18,6 +18,8 @@ import pytest
 from tests.api.compatible.sdk_servers import SdkServers, sdk_servers
 from tests.simulator.rest.resource_fakes import TELNYX_KEY, TOKEN
 
+pytestmark = pytest.mark.sdk
+
 SDKS = (
     Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "callstream" / "sdks" / "node_modules"
 )

@@ -26,6 +26,7 @@ from tests.simulator.rest.resource_fakes import TELNYX_KEY, TOKEN
 from tests.tree import ROOT
 
 pytestmark = [
+    pytest.mark.sdk,
     # Of aiohttp, to Twilio's asynchronous client.
     pytest.mark.filterwarnings("ignore:BasicAuth is deprecated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:The 'auth' parameter is deprecated:DeprecationWarning"),
