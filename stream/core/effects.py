@@ -50,7 +50,7 @@ class ChildFound(msgspec.Struct, tag="child", tag_field="kind"):
 
 class SiblingAnswered(msgspec.Struct, tag="sibling", tag_field="kind"):
     """Another call that was dialled for the same parent was answered: `key` is to know that it lost, unless
-    it had ended before `answered_us` or was dialled after it.
+    it had ended before `answered_us`.
 
     A record of the scopes topic.
     """

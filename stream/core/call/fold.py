@@ -91,7 +91,7 @@ def fold(
     if call is None or started:
         call = new_call(first.key, None)
         if named is not None:
-            call.children, call.winner, call.winner_us = named.children, named.winner, named.winner_us
+            call.children, call.winner = named.children, named.winner
         call.arrival.first_us = envelope.received_us
         call.due_s = next_due(call, policy)
     owned = claim_ownership(call, readings[0], envelope)

@@ -18,7 +18,6 @@ from stream.core.sources import REQUEST_LOG_BIT
 from stream.core.statuses import OUTCOMES, RANK, STATUSES, TERMINAL, hangup
 from stream.core.verdicts.decision import RINGS_S, Case, Verdict, decide, kind_of, may_have_broken
 
-RECEIVED = QUALITIES.index("received")
 UNKNOWN = QUALITIES.index("unknown")
 DERIVED = QUALITIES.index("derived")
 
@@ -134,9 +133,7 @@ def _decided(call: Call, lifecycle: Lifecycle) -> Verdict | None:
         contradicted=len(lifecycle.statuses) > 1,
     )
     sources = end.entry.sources if end is not None else call.sources
-    began_us, quality = lifecycle.initiated
-    told_us = began_us if quality < RECEIVED else None
-    return decide(case, call.evidence, told_us, lifecycle.ended[0], rang_s, sources)
+    return decide(case, call.evidence, lifecycle.ended[0], rang_s, sources)
 
 
 def terminal_entries(call: Call) -> list[TimelineEntry]:

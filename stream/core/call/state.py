@@ -127,8 +127,7 @@ class Call(msgspec.Struct, array_like=True):
     - `evidence`: what may say whose fault its end was, at most 8 values of each fact.
     - `forgotten`: it is the mark of a call that was forgotten, see `forgetting`; it knows nothing else.
     - `sent`: the callbacks that the provider's own records say were sent, see `delivery.audit`.
-    - `winner`: the first, by id, of its children that were answered, empty if none was; `winner_us`: when, 0
-      if that is not known.
+    - `winner`: the first, by id, of its children that were answered; empty if none was.
     - `alerts`: None of a call about which nothing was raised.
     """
 
@@ -163,7 +162,6 @@ class Call(msgspec.Struct, array_like=True):
     sent: tuple[SentCallback, ...] = ()
     winner: str = ""
     alerts: CallAlerts | None = None
-    winner_us: int = 0
 
     def claim(self, name: str, value: str, as_of_us: int) -> bool:
         """Take in a fact. The newest resource wins, then the greater text; the loser is kept as disputed.

@@ -126,17 +126,14 @@ def child_found(
     child, is_first_winner = found.child_call_id, found.answered and not call.winner
     if found.answered:
         call.winner = min(child, call.winner or child)
-        if call.winner == child:
-            call.winner_us = found.answered_us or 0
     losers = [one for one in call.children if one != child] if is_first_winner else []
-    answered_us = found.answered_us
     is_new = call.adopt(child)
     if call.winner not in ("", child) and not found.answered:
         losers = [child]  # also one that the parent's own events have named before
-        answered_us = call.winner_us or None
     provider = call.key.partition(":")[0]
     told = [
-        SiblingAnswered(f"{provider}:{one}", found.account, found.received_at, answered_us) for one in losers
+        SiblingAnswered(f"{provider}:{one}", found.account, found.received_at, found.answered_us)
+        for one in losers
     ]
     if not is_new and not found.answered:
         return None, told

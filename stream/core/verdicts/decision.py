@@ -155,27 +155,20 @@ class _Judgement(NamedTuple):
 
 
 def decide(
-    case: Case,
-    evidence: tuple[Evidence, ...],
-    began_us: int | None,
-    ended_us: int | None,
-    rang_s: float | None,
-    sources: int,
+    case: Case, evidence: tuple[Evidence, ...], ended_us: int | None, rang_s: float | None, sources: int
 ) -> Verdict | None:
     """The verdict on a call; None if it succeeded, or lost against a sibling that was answered.
 
-    `began_us`, `ended_us`: when it was dialled and when it ended; `rang_s`: how long it rang, None if it was
-    answered or this is not known; `sources`: the bits of those that say how it ended.
+    `ended_us`: when it ended; `rang_s`: how long it rang, None if it was answered or this is not known;
+    `sources`: the bits of those that say how it ended.
     """
     facts = {fact: Evidence(*fact, ended_us, sources) for fact in case.facts()}
     for one in evidence:
         known = facts.get((one.fact, one.value))
         facts[one.fact, one.value] = one if known is None else joined(known, one)
     lost = facts.get(LOST_A_DIAL)
-    if lost is not None and lost.at_us is not None:
-        began_us, last_us = began_us or lost.at_us, ended_us or lost.at_us
-        if last_us < lost.at_us - _SLACK_US or began_us > lost.at_us + _SLACK_US:
-            del facts[LOST_A_DIAL]  # one after the other was dialled
+    if lost is not None and lost.at_us is not None and (ended_us or lost.at_us) < lost.at_us - _SLACK_US:
+        del facts[LOST_A_DIAL]  # it had ended before: one after the other was dialled
     timed = any(one.fact in _TIMED for one in evidence)
     judged = _judged(case, facts, ended_us) if timed else _judged_untimed(case, tuple(facts))
     if judged is None:

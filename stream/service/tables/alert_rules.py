@@ -43,8 +43,8 @@ def reload_rules(path: Path | None, use: Callable[[Rules | None], None], ui_url:
     try:
         rules = load_rules(path, ui_url)
     except RulesError as error:
-        use(None)
         log.error("the alert rules stay as they were: %s", error)
+        use(None)
     else:
-        use(rules)
         log.info("alert rules read again from %s", path or "the defaults")
+        use(rules)

@@ -6,7 +6,6 @@ from itertools import permutations
 
 import pytest
 
-from stream.core.call.lifecycle import lifecycle_of, verdict_of
 from stream.core.call.record import CallRecord
 from stream.core.call.state import Call, dump, load
 from stream.core.call.timers import child_found, sibling_answered, tick
@@ -157,30 +156,3 @@ def test_nobody_is_at_fault_that_a_call_lost_a_dial(order: tuple[int, ...]) -> N
             assert sibling_answered(call, SiblingAnswered(call.key, ACCOUNT, at(9)), POLICY) == []
     assert (records[-1].status, records[-1].verdict) == ("canceled", None)
     assert (records[0].verdict is None) is (order == (0, 1))
-
-
-@pytest.mark.parametrize("order", [*permutations("abc")], ids="".join)
-def test_a_call_that_was_dialled_after_another_one_was_answered_has_not_lost_against_it(
-    order: tuple[str, ...],
-) -> None:
-    """`a` rang when `b` was answered; `c` was dialled a minute later, and nobody took it."""
-    calls = {
-        "a": [(0, "initiated", 0), (2, "canceled", 10)],
-        "c": [(0, "initiated", 70), (2, "canceled", 90)],
-    }
-    parent: Call | None = None
-    told: list[SiblingAnswered] = []
-    for name in order:
-        answered_us = START_US + 9 * SECOND_US if name == "b" else None
-        found = ChildFound(TWILIO_KEY, ACCOUNT, name, at(0), name == "b", answered_us)
-        parent, losers = child_found(parent, found, START_US, POLICY)
-        assert parent is not None
-        parent, told = load(dump(parent)), told + losers
-    verdicts = {}
-    for name, steps in calls.items():
-        call = tell([child(status, number, second) for number, status, second in steps]).call
-        (loser,) = (one for one in told if one.key == f"twilio:{name}")
-        sibling_answered(call, loser, POLICY)
-        verdict = verdict_of(call, lifecycle_of(call))
-        verdicts[name] = verdict and verdict.fault
-    assert verdicts == {"a": None, "c": "unknown"}
