@@ -9,6 +9,7 @@ again, and a connection that was being opened when it was cancelled.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from functools import partial
@@ -106,7 +107,8 @@ async def opened(host: str, port: int, **settings: Any) -> AIOKafkaConnection:
     except BaseException:
         transport = getattr(connection._protocol, "_transport", None)  # None where it is closed already
         if transport is not None:
-            transport.abort()
+            with contextlib.suppress(AttributeError):  # of TLS, that was closed twice already
+                transport.abort()
             await asyncio.wait([connection._closed_fut], timeout=CLOSED_S)
         raise
     return connection
