@@ -1,6 +1,6 @@
 """The image's health check: whether the role in this container is live. Exit code 0 if so, else 1.
 
-A container runs one role, which one is not known here: whoever answers is it. `/livez`, not `/readyz`: some
+A container runs one role, not known here: the one that answers. `/livez`, not `/readyz`: some
 orchestrators restart an unhealthy container, and a restart does not bring Kafka back.
 """
 

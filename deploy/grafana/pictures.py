@@ -2,7 +2,7 @@
 
 Usage: python -m deploy.grafana.pictures DIRECTORY --prometheus URL [--minutes N]
 
-It is no Grafana: it shows what the queries return, with each panel's unit, limits, stacking and legend. It
+It is not Grafana: it shows what the queries return, with each panel's unit, limits, stacking and legend. It
 needs the extra `pictures`.
 """
 

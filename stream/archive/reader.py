@@ -154,7 +154,7 @@ class Archive:
     def events(
         self, key: str, accounts: Accounts = None, limit: int = 100, after: str | None = None
     ) -> RecordPage | None:
-        """Events of a call in the order of its timeline, or of what is no call (`twilio:conference:CF…`).
+        """Events of a call in the order of its timeline, or of a conference (`twilio:conference:CF…`).
 
         None if there are none that may be told. Raises BadCursorError.
         """

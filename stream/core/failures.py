@@ -1,4 +1,4 @@
-"""Which failures of a call were told already: one failure raises one alert, whoever tells it.
+"""Which failures of a call were told already: one failure raises one alert, whichever source tells it.
 
 An entry of the provider's error log is told by several sources under one id. A failing request of the
 application is in the request log too, without that id: the two are one failure if they name one endpoint and

@@ -126,7 +126,7 @@ def _offset_s(sign: str, hours: str, minutes: str) -> int | None:
 
 
 def _instant_us(parts: tuple[str | int, ...], fraction_us: int, offset_s: int | None) -> int | None:
-    """`parts`: year to second. None if they are no date and time, or there is no offset."""
+    """`parts`: year to second. None if they are not a date and time, or there is no offset."""
     year, month, day, hour, minute, second = map(int, parts)
     if offset_s is None or second > 60:
         return None

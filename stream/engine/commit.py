@@ -3,8 +3,8 @@
 A state shows in the store only after its commit, and no batch begins before the last one is committed.
 A batch goes with the transaction that all lanes of the worker share. If that fails, the lane asks the group
 for the outcome, and commits by itself what was not committed.
-A batch that came to nothing (ticks that found nothing, what was known already) is no transaction of its own:
-its offsets go with the next one. Whoever reads such records again makes nothing of them again.
+A batch that came to nothing (ticks that found nothing, what was known already) has no transaction of its own:
+its offsets go with the next one. Read again, such records come to nothing again.
 """
 
 from __future__ import annotations

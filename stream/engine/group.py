@@ -85,7 +85,7 @@ class Group(Protocol):
     def reader(self) -> PartitionReader: ...
 
     def pause(self, topic: str, partition: int) -> None:
-        """Fetch no more of a source partition: its queue is full."""
+        """Stop fetching a source partition: its queue is full."""
 
     def resume(self, topic: str, partition: int) -> None:
         """Fetch it again."""

@@ -4,7 +4,7 @@ A transaction costs the broker and the worker the same for one lane as for twelv
 lanes asks for the outcome and commits by itself (`stream/engine/commit.py`), with a producer of its own: a
 partition that takes no record holds up its own lane only.
 
-Why nothing of another owner is lost or doubled, whoever is frozen, killed or late:
+Why nothing of another owner is lost or doubled, whichever process is frozen, killed or late:
 - Kafka takes a transaction's offsets only from a member of the group's present generation (KIP-447). What a
   former owner has not handed in when its successor is assigned, it cannot commit any more.
 - What it has handed in is decided before the successor begins, which reads stable offsets only. Its outputs,

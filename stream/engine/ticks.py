@@ -125,7 +125,7 @@ class Ticker:
             try:
                 producer = await asyncio.wait_for(self._open_producer(), LONGEST_S)
                 await self._tick(producer)
-            except Exception as error:  # noqa: BLE001 - no broker, or a producer that is of no more use
+            except Exception as error:  # noqa: BLE001 - no broker, or a producer that no longer works
                 log.warning("ticks: %s", describe(error))
                 self._failed()
                 await asyncio.sleep(REST_S)

@@ -1,6 +1,6 @@
 """The gateway as a role: its parts are put together, served, and stopped without losing anything.
 
-Nothing is decided here. To stop means: accept no more connections, answer the accepted requests, flush, and
+Nothing is decided here. To stop means: stop accepting connections, answer the accepted requests, flush, and
 exit with 0.
 """
 

@@ -61,7 +61,7 @@ def page_of_rows(
 ) -> ListPage:
     """The next `size` calls or alerts with an index in `among` for which `shows` is true.
 
-    Looks at no more rows than it must: up to the first one that does not fit.
+    Looks only at the rows that it must: up to the first one that does not fit.
     """
     back = at is not None and at.back
     found: list[Row] = []

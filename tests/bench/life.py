@@ -48,7 +48,7 @@ Due = tuple[int, int, str, bytes, bytes]
 
 
 class BeginCalls:
-    """In place of an incident: no more calls begin after `count`, and those that have begun go on."""
+    """In place of an incident: calls stop beginning after `count`, and those that have begun go on."""
 
     def __init__(self, count: int) -> None:
         self._count = count

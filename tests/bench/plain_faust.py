@@ -1,6 +1,6 @@
 """Candidate: a small job as Faust's guide writes it: one event at a time, a table, `await topic.send`.
 
-Deduplicate by sequence number, remember the status, alert on a failed call. At least once, no more.
+Deduplicate by sequence number, remember the status, alert on a failed call. At least once only.
 """
 
 from __future__ import annotations

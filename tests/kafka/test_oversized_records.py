@@ -1,4 +1,4 @@
-"""A record that its topic takes no more is a dead letter with its reason, at once and not for ever again."""
+"""A record that its topic no longer takes is a dead letter with its reason, at once and only once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of listeners that are no Kafka, or one that hangs. Real ones are in `test_secured.py`."""
+"""What is said of listeners that are not Kafka, or one that hangs. Real ones are in `test_secured.py`."""
 
 from __future__ import annotations
 

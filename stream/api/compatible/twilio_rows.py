@@ -49,7 +49,7 @@ def call_row(call: StoredCall, events: Iterable[ArchivedEvent]) -> Row:
         # The row was read before the call came so far.
         row |= {"status": _status(call.status), "date_updated": None, **_end_of(record)}
     if row["price"] is None and record.get("price") is not None:
-        # The price comes later, with a row that is no event of its own.
+        # The price comes later, with a row that is not an event of its own.
         row |= {"price": record["price"], "price_unit": record["price_unit"], "date_updated": None}
     return row
 

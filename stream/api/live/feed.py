@@ -187,7 +187,7 @@ class LiveFeed:
                     one.offer(made)
 
     def _made(self, record: ConsumerRecord, position: str) -> LiveRecord | None:
-        """None of a tombstone, and of what is no object: others than workers may write to a topic."""
+        """None of a tombstone, and of what is not an object: others than workers may write to a topic."""
         try:
             value = msgspec.json.decode(record.value) if record.value is not None else None
         except msgspec.DecodeError:

@@ -121,7 +121,7 @@ class ApiCallReader:
 _REFUSALS = {
     401: "wants a token: set CALLSTREAM_API_TOKEN",
     403: "does not let this token read that",
-    429: "takes no more requests of this token for now",
+    429: "takes no further requests of this token for now",
     503: "cannot read its archive for now",
 }
 

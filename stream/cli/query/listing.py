@@ -66,7 +66,7 @@ def print_rows(
     pager: bool,
     narrow: Sequence[Column] = (),
 ) -> None:
-    """The rows, which are JSON values, in a format. CSV has all fields of a row that are no lists.
+    """The rows, which are JSON values, in a format. CSV has all fields of a row that are not lists.
 
     - `narrow`: the columns for less than `WIDE`.
     """

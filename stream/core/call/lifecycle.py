@@ -2,7 +2,7 @@
 
 `lifecycle_of` reads a call and changes nothing. `fold` computes it at most once for a delivery, where an
 alert, the end or a conflict depends on it, and hands it on: alerts and record are derived from the same
-`Lifecycle`, so they never disagree. The read schedule needs no more than the terminal entries.
+`Lifecycle`, so they never disagree. The read schedule needs the terminal entries only.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ def _report_if_read(call: Call, updated_at: str, policy: CallPolicy) -> list[Any
 
 
 def _report(call: Call, updated_at: str, policy: CallPolicy, *, settled: bool) -> list[Any]:
-    """No more will be read: compare the sources, and write the record if it says anything new."""
+    """Nothing else will be read: compare the sources, and write the record if it says anything new."""
     effects: list[Any] = []
     lifecycle = lifecycle_of(call)
     reconcile(call, lifecycle, policy, effects)

@@ -32,7 +32,7 @@ TOLERANCE_SETTING = "CALLSTREAM_TELNYX_TOLERANCE_S"
 
 BY_GET = Diagnosis(
     None,
-    "A GET of Telnyx is refused: Telnyx' signature covers the body and not the query, so whoever saw one "
+    "A GET of Telnyx is refused: Telnyx' signature covers the body and not the query, so anybody who saw one "
     "request could send any query. Let Telnyx send with POST: status_callback_method of the TeXML "
     "application, statusCallbackMethod and the like in TeXML, webhook_url_method of a command.",
 )

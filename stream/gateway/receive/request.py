@@ -35,7 +35,7 @@ PARAMETERS_LIMIT = 1000
 
 SMALL_BYTES = 8192
 FEW_PARAMETERS = 100
-"""A request with no more than these is as large as what a provider sends of one event."""
+"""A request with at most these is as large as what a provider sends of one event."""
 
 STATUSES = {
     "missing_signature": 403,

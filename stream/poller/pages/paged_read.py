@@ -60,7 +60,7 @@ class ReadResult(NamedTuple):
 
     - `outcome`: one of `core.fetches.OUTCOMES`; `problem`: what went wrong, for a log, else empty.
     - `rows`, `pages`: how many were written; `received`: the rows that the provider returned.
-    - `complete`: the rows show that no more will follow.
+    - `complete`: the rows show that none will follow.
     - `content`: 16 hex digits of all rows, whatever their order. None if the read did not reach the end.
     - `forbidden`: the account may not read this resource, but others.
     - `provider_us`: the provider's clock at the first page. None without a page or a `Date`.
@@ -264,7 +264,7 @@ class PagedRead:
             self._pages += 1
 
     def _build(self, page: Page, received_us: int) -> tuple[PageRecords, bool]:
-        """The page's records, and whether its rows show that no more will follow."""
+        """The page's records, and whether its rows show that none will follow."""
         records = self._builder.page(page.rows, total=page.total, received_us=received_us)
         return records, all(map(self.resource.is_final, page.rows))
 

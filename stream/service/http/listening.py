@@ -85,7 +85,7 @@ class Listening:
         return [one.getsockname() for one in self._sockets]
 
     async def close(self) -> None:
-        """Accept no more. Accepted connections go on."""
+        """Stop accepting. Accepted connections go on."""
         self._closed = True
         while self._sockets:
             one = self._sockets.pop()

@@ -216,7 +216,7 @@ class HttpServer:
             self._connections.enforce_limits(time.monotonic())
 
     async def close(self, last_answers_s: float = 0.0) -> None:
-        """Accept no more, answer accepted requests, and close each connection with its answer.
+        """Stop accepting, answer accepted requests, and close each connection with its answer.
 
         A client may be sending a request on an open connection just now. Connections stay open for
         `last_answers_s`, so that such a request is still answered.

@@ -22,8 +22,8 @@ ROLES: Mapping[str, Sequence[Family]] = {
 
 NOT_EXPORTED: Mapping[str, str] = {
     "alerts_suppressed_total": "No alert is suppressed: what is true of one scope is one episode.",
-    'events_deduplicated_total{match="delivery_token"}': "A provider's token of a delivery is no identity: "
-    "no signature covers it.",
+    'events_deduplicated_total{match="delivery_token"}': "A provider's token of a delivery is not an "
+    "identity: no signature covers it.",
     'table_evictions_total{reason="capacity"}': "No call is removed for want of room.",
 }
 """Families and label values."""

@@ -20,7 +20,7 @@ from stream.provider_api.twilio_paging import Cursor, ListPage, created_after, p
 from stream.simulator.rest.credentials import ApiCredentials
 
 MOST_ALERTS = 10_000
-"""One time range has no more, whatever the pages. (Twilio: "Alerts subresource".)"""
+"""One time range has at most that many, whatever the pages. (Twilio: "Alerts subresource".)"""
 
 
 class ProviderResources(Protocol):

@@ -1,7 +1,7 @@
 """Twilio's log of errors and warnings: one entry is told by the Debugger's webhook, by Monitor Alerts, by a
 call's Notifications and by Event Streams.
 
-Whoever tells it, an entry is one event by its `NO…` sid. It belongs to the call that it names; another one
+From all of them, an entry is one event by its `NO…` sid. It belongs to the call that it names; another one
 has its account as its key. It is a remark about a request or an instruction: it never has a status, so it
 opens, ends and reopens no call. A broken payload costs only what is in it.
 (Twilio: "Debugging event webhooks", "Monitor Alerts", "Notifications"; Event Streams "Error logs".)

@@ -1,4 +1,4 @@
-"""The pods of the roles: callstream takes what the chart gives them, and they have no more than they need."""
+"""The pods of the roles: callstream takes what the chart gives them, and they have only what they need."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ CASES = {
 
 TEXML_GET = "/callbacks/telnyx?AccountSid=0c0ffee0-1111-4222-8333-444455556666&CallSid=v3%3Aa"
 BY_GET = (
-    "A GET of Telnyx is refused: Telnyx' signature covers the body and not the query, so whoever saw one "
+    "A GET of Telnyx is refused: Telnyx' signature covers the body and not the query, so anybody who saw one "
     "request could send any query. Let Telnyx send with POST: status_callback_method of the TeXML "
     "application, statusCallbackMethod and the like in TeXML, webhook_url_method of a command."
 )

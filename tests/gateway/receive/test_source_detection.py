@@ -207,7 +207,7 @@ MAYBE_ABOUT_A_CALL: dict[str, tuple[str, dict[str, Any]]] = {
     "a call whose id is odd": ("twilio", {"CallSid": ["CA1", "CA2"], "MessageSid": "SM1"}),
     "a voice event without its call": ("twilio", stream("com.twilio.voice.insights.call-event.gateway")),
     "a logged error": ("twilio", stream("com.twilio.error-logs.error.logged")),
-    "a type that is no text": ("twilio", stream(7)),
+    "a type that is not a text": ("twilio", stream(7)),
     "a type of a thousand levels": ("twilio", stream(deep())),
     "a name of a thousand levels": ("telnyx", {"data": {"event_type": deep()}}),
     "a type of no product": ("twilio", stream("com.twilio")),

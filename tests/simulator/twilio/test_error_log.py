@@ -1,4 +1,4 @@
-"""Whoever tells of an entry of the error log, it is one event: what is told is what a decoder reads."""
+"""From all sources, an entry of the error log is one event: what is told is what a decoder reads."""
 
 from __future__ import annotations
 
