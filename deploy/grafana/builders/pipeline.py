@@ -217,7 +217,7 @@ def _latency() -> Sequence[AnyPanel]:
             Query(HEARTBEAT_AGE, "{{stage}}"),
             unit=SECONDS,
             limits=limits.STALE_HEARTBEAT,
-            width=8,
+            width=6,
         ),
         lines(
             "Event to state, p95, by source",
@@ -229,14 +229,25 @@ def _latency() -> Sequence[AnyPanel]:
             ),
             unit=SECONDS,
             logarithmic=True,
-            width=8,
+            width=6,
+        ),
+        lines(
+            "Callback to commit",
+            f"From a callback's receipt at the gateway to the commit of its effects, within {q.WINDOW}.",
+            *(
+                Query(q.quantile(share, "callback_latency_seconds"), f"p{100 * share:g}")
+                for share in (0.5, 0.99)
+            ),
+            unit=SECONDS,
+            logarithmic=True,
+            width=6,
         ),
         lines(
             "Age of the newest event, by source",
             "Seconds since the last event of the source was processed. A source without events has no line.",
             Query(q.age("last_event_timestamp_seconds", q.SOURCE, by="source"), "{{source}}"),
             unit=SECONDS,
-            width=8,
+            width=6,
         ),
     ]
 

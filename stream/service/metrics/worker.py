@@ -6,8 +6,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from operator import add
 from types import MappingProxyType
 
+from stream.core.sources import CALLBACK_SOURCES
 from stream.service.metrics import worker_families as f
 from stream.service.metrics.batch_counts import BatchCounts, Series
 from stream.service.metrics.family import Family
@@ -86,6 +88,9 @@ class WorkerMetrics(MetricRegistry):
         for (family, *raw), values in counts.durations_s.items():
             self.histogram(family, *raw).observe_many(values)
         for source, occurred_us in counts.occurred_us.items():
+            if source in CALLBACK_SOURCES:
+                received_us = sorted(map(add, occurred_us, counts.received_after_us[source]))
+                self.histogram(f.CALLBACK_LATENCY).observe_since(now_us, received_us)
             occurred_us.sort()
             processed_us = counts.processed_us or now_us
             self.histogram(f.EVENT_LATENCY, source, "processed").observe_since(processed_us, occurred_us)

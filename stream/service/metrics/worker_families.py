@@ -71,6 +71,12 @@ EVENT_LATENCY = histogram(
     SOURCE | {"stage": ("received", "processed", "state_visible", "alert_published")},
     (0.25, 0.5, 1, 2, 5, 10, 30, 60, 90, 120, 300, 900, 1800, 3600),
 )
+CALLBACK_LATENCY = histogram(
+    "callback_latency_seconds",
+    "From a callback's receipt at the gateway to the commit of its effects; duplicates are not counted.",
+    "When it rises: does the worker's lag rise, too? Else look at transactions and at the clocks.",
+    bounds=(0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 1, 2.5, 5, 15, 60, 300),
+)
 PROCESSING_DURATION = histogram(
     "processing_duration_seconds",
     "Time one agent spends on one event.",
@@ -189,12 +195,7 @@ CALL_FINAL_RESPONSES = counter(
     "5xx and 6xx: ask the carrier; 404 and 484: check the numbers dialled.",
     DIRECTION | {"sip_code": words.SIP_CODES},
 )
-CALLS_ACTIVE = gauge(
-    "calls_active",
-    "Calls not yet in a terminal state.",
-    "Plan the capacity by it.",
-    CALL,
-)
+CALLS_ACTIVE = gauge("calls_active", "Calls not yet in a terminal state.", "Plan the capacity by it.", CALL)
 CALLS_OVERDUE = gauge(
     "calls_overdue",
     "Active calls older than the configured maximum without a terminal event.",
@@ -240,7 +241,6 @@ CALL_STATE_CONFLICTS = counter(
     "Nothing at single calls; on many, compare one call's events and report it.",
     PROVIDER | {"field": words.CONFLICT_FIELDS},
 )
-
 ERROR_LOG_ENTRIES = counter(
     "error_log_entries_total",
     "Entries of Twilio's error log by what they are about: the application failed, a callback was not "
@@ -326,7 +326,6 @@ ALERTS_ACTIVE = gauge(
     "Conditions, of an endpoint or of many calls, want a person: `callstream tail alerts` has them.",
     {"rule": RULE_IDS, "severity": SEVERITIES},
 )
-
 SCOPE_REPORTS_AHEAD = counter(
     "scope_reports_ahead_total",
     "Reports about endpoints and failing calls that were dated more than five minutes after they were "

@@ -45,6 +45,20 @@ def test_latency_is_measured_to_each_stage(fed: WorkerMetrics) -> None:
     assert measured("alert_published") == (pytest.approx(0.7), 0)
 
 
+def test_a_callback_is_measured_from_its_receipt_to_its_commit_and_a_polled_row_is_not(
+    metrics: WorkerMetrics,
+) -> None:
+    counts = BatchCounts(0)
+    for source in (SOURCE, "twilio_call"):
+        # Received 0.4 s and 0.06 s ago; neither list is in the order of receipt.
+        counts.occurred_us[source] += [NOW_US - 700_000, NOW_US - 3_000_000]
+        counts.received_after_us[source] += [300_000, 2_940_000]
+    metrics.add(counts)
+    assert value(metrics, "callback_latency_seconds_count") == 2
+    assert value(metrics, "callback_latency_seconds_sum") == pytest.approx(0.46)
+    assert value(metrics, "callback_latency_seconds_bucket", le="0.075") == 1
+
+
 def test_an_ended_call_is_counted_with_its_response_its_delays_and_its_talk_time(fed: WorkerMetrics) -> None:
     call = {"provider": "twilio", "direction": "outbound"}
 

@@ -16,6 +16,7 @@ CATALOGUE = {
     "callstream_sequence_gaps_closed_total": ("counter", "source by"),
     "callstream_sequence_gaps_open": ("gauge", "source"),
     "callstream_event_latency_seconds": ("histogram", "source stage"),
+    "callstream_callback_latency_seconds": ("histogram", ""),
     "callstream_processing_duration_seconds": ("histogram", "agent"),
     "callstream_processing_errors_total": ("counter", "agent error"),
     "callstream_dead_letters_total": ("counter", "source reason"),
