@@ -11,9 +11,12 @@ import msgspec
 
 from stream.api.access.caller import Caller
 from stream.archive.questions import StoredCall
+from stream.core.call.state import HASH_OF
 from stream.core.privacy.masking import Privacy
 
 KEYS_IN_A_LINE = 20
+HASHES = frozenset(HASH_OF.values())
+"""Beside a mask, a hash would tell which calls are of one number."""
 
 
 class _OfThread(threading.local):
@@ -36,7 +39,7 @@ def shown(record: dict[str, Any], caller: Caller) -> dict[str, Any]:
     if caller.reads_numbers:
         return record
     masked: dict[str, Any] = _OF_THREAD.privacy.json(record)
-    return masked
+    return {name: value for name, value in masked.items() if name not in HASHES}
 
 
 def shown_call(call: StoredCall, caller: Caller) -> StoredCall:

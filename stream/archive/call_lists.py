@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, select, tuple_, union
+from sqlalchemy import Select, select, tuple_, union
 
-from stream.archive.conditions import Conditions, call_conditions
+from stream.archive.conditions import Conditions, NumberForms, call_conditions, number_conditions
 from stream.archive.questions import CallFilter
 from stream.archive.store.schema import calls, records
 
@@ -24,7 +24,7 @@ _PLACE = (calls.c.at_us, calls.c.no)
 
 def call_list(
     wanted: CallFilter,
-    spellings: list[str],
+    number: NumberForms | None,
     limit: int,
     place: Place | None = None,
     *,
@@ -34,11 +34,11 @@ def call_list(
     """The nearest calls before a place, newest first, or (`newer`) after it, oldest first; without a place,
     from the beginning.
 
-    - `spellings`: how the filter's number may stand in the rows.
+    - `number`: how the filter's number may stand in the rows.
     - `with_records`: each with the `body` of its record.
     """
-    alternatives, rest = _alternatives(wanted, spellings)
-    conditions = call_conditions(rest, spellings if rest.number is not None else ())
+    alternatives, rest = _alternatives(wanted, number)
+    conditions = call_conditions(rest, None)
     if place is not None:
         here = tuple_(*place)
         conditions.append(tuple_(*_PLACE) > here if newer else tuple_(*_PLACE) < here)
@@ -52,14 +52,11 @@ def call_list(
     return asked.where(calls.c.no.in_(select(first.c.no)))
 
 
-def _alternatives(wanted: CallFilter, spellings: list[str]) -> tuple[Conditions, CallFilter]:
+def _alternatives(wanted: CallFilter, number: NumberForms | None) -> tuple[Conditions, CallFilter]:
     """Conditions of which one must hold, each with an index of its own, and what is left of the filter."""
     c = calls.c
-    if wanted.number is not None:
-        ends: list[ColumnElement[bool]] = [
-            end == one for one in spellings for end in (c.from_number, c.to_number)
-        ]
-        return ends, msgspec.structs.replace(wanted, number=None)
+    if number is not None:
+        return number_conditions(number), wanted
     for name in ("fault", "status", "outcome"):
         values = getattr(wanted, name)
         if len(values) > 1:

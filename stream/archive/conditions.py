@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Table, func, or_, select
+from sqlalchemy import ColumnElement, Table, and_, func, or_, select
 
 from stream.archive.questions import AlertFilter, CallFilter
 from stream.archive.store.schema import alerts, call_codes, calls
@@ -15,8 +16,31 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Conditions = list[ColumnElement[bool]]
 
 
-def call_conditions(wanted: CallFilter, numbers: Sequence[str]) -> Conditions:
-    """`numbers`: how the filter's number may be written in the rows."""
+class NumberForms(NamedTuple):
+    """How a number may stand in a row.
+
+    - `alone`: as the number of a row without its hash. - `beside`: as that of a row with its hash.
+    - `hashed`: its hash, None where there is no key.
+    """
+
+    alone: Sequence[str]
+    beside: Sequence[str]
+    hashed: str | None
+
+
+def number_conditions(forms: NumberForms) -> Conditions:
+    """That a number is at one of the ends: one of these holds. Each has an index in the order of lists."""
+    found: Conditions = []
+    for number, hashed in ((calls.c.from_number, calls.c.from_hash), (calls.c.to_number, calls.c.to_hash)):
+        if forms.hashed is not None:
+            found.append(hashed == forms.hashed)
+        found += [and_(number == one, hashed.is_(None)) for one in forms.alone]
+        found += [and_(number == one, hashed.is_not(None)) for one in forms.beside]
+    return found
+
+
+def call_conditions(wanted: CallFilter, number: NumberForms | None) -> Conditions:
+    """`number`: how the filter's number may stand in the rows."""
     c = calls.c
     found = [*of_accounts(calls, wanted.accounts), *_within(calls, wanted.since, wanted.until)]
     for column, value in (
@@ -33,8 +57,8 @@ def call_conditions(wanted: CallFilter, numbers: Sequence[str]) -> Conditions:
     for words, said in ((c.status, wanted.status), (c.outcome, wanted.outcome), (c.fault, wanted.fault)):
         if said:
             found.append(_one_of(words, said))
-    if numbers:
-        found.append(or_(_one_of(c.from_number, numbers), _one_of(c.to_number, numbers)))
+    if number is not None:
+        found.append(or_(*number_conditions(number)))
     if wanted.error_code is not None:
         found.append(c.no.in_(select(call_codes.c.call_no).where(call_codes.c.code == wanted.error_code)))
     if wanted.ended_since is not None:

@@ -29,8 +29,8 @@ class CallFilter(msgspec.Struct, frozen=True, kw_only=True):
     - `accounts`: bare ids of the provider's accounts; None means all. A call without an account is seen only
       by those who see all.
     - `since`, `until`: of the call's start.
-    - `number`: of one of its ends, as the provider sends it or as a record shows it. Where records carry
-      masks only, all calls with that mask are found.
+    - `number`: of one of its ends, as the provider sends it or as a record shows it. Of calls that have only
+      a mask, all with that mask are found; `masked_too`: or none of them, where the number is a whole one.
     - `fault`: of the verdict; `error_code`: any of the call's.
     - `ended_since`, `ended_until`: of the call's end; one that is not known passes.
     - `began_until`: of the call's start, or of its end less its duration, whichever is earlier.
@@ -47,6 +47,7 @@ class CallFilter(msgspec.Struct, frozen=True, kw_only=True):
     fault: tuple[str, ...] = ()
     direction: str | None = None
     number: str | None = None
+    masked_too: bool = True
     sip_response_code: int | None = None
     error_code: str | None = None
     min_duration_s: float | None = None

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from stream.archive import cursors
 from stream.archive.call_lists import Place, call_list, every_call
-from stream.archive.conditions import alert_conditions, call_conditions, of_accounts
+from stream.archive.conditions import NumberForms, alert_conditions, call_conditions, of_accounts
 from stream.archive.database import connect
 from stream.archive.placed_calls import rows_from
 from stream.archive.questions import (
@@ -54,7 +54,7 @@ Accounts = frozenset[str] | None
 def open_archive(url: str, privacy_key: str = "") -> Archive:
     """The archive at a URL (`database.archive_url`). It is connected to when it is first asked.
 
-    - `privacy_key`: with it, calls are found by their numbers where these are hashed.
+    - `privacy_key`: with it, calls are found by the hashes of their numbers.
 
     Raises ArchiveError if the URL cannot be used.
     """
@@ -87,7 +87,7 @@ class Archive:
         """
         limit = _bounded(limit)
         place: Any = None if after is None else tuple(cursors.read(after, int, int))
-        query = call_list(wanted, self.spellings(wanted.number), limit + 1, place, with_records=with_records)
+        query = call_list(wanted, self._forms_of(wanted), limit + 1, place, with_records=with_records)
         with self._reading() as connection:
             rows = connection.execute(query).all()
         following = cursors.write(rows[limit - 1].at_us, rows[limit - 1].no) if len(rows) > limit else None
@@ -103,8 +103,8 @@ class Archive:
         source: str | None = None,
     ) -> PlacedCalls:
         """Calls with their records and events; the arguments as of `rows_from`."""
-        spellings = self.spellings(wanted.number)
-        asked = call_list(wanted, spellings, _bounded(limit), place, newer=newer, with_records=True)
+        number = self._forms_of(wanted)
+        asked = call_list(wanted, number, _bounded(limit), place, newer=newer, with_records=True)
         with self._reading() as connection:
             found = rows_from(connection, asked, source)
         items = [
@@ -115,11 +115,21 @@ class Archive:
 
     def spellings(self, number: str | None) -> list[str]:
         """How a number may stand in records and events: as sent, masked, hashed. None for no number."""
+        return [] if number is None else list(dict.fromkeys([number, *self._shown_as(number)]))
+
+    def _forms_of(self, wanted: CallFilter) -> NumberForms | None:
+        number = wanted.number
         if number is None:
-            return []
+            return None
+        mask, *hashes = self._shown_as(number)
+        alone = list(dict.fromkeys([number, *([mask] if wanted.masked_too else []), *hashes]))
+        # Where the hash can be asked for, the mask beside it says nothing more.
+        return NumberForms(alone, [number] if hashes else alone, hashes[0] if hashes else None)
+
+    def _shown_as(self, number: str) -> list[str]:
+        """Its mask and, where there is a key, its hash."""
         with self._masking:
-            shown = [privacy.address(number) for privacy in self._shown]
-        return list(dict.fromkeys([number, *shown]))
+            return [privacy.address(number) for privacy in self._shown]
 
     def call(self, key: str, accounts: Accounts = None) -> CallHistory | None:
         """All that is kept of the call with this key, None if there is none that may be told."""
@@ -202,7 +212,7 @@ class Archive:
         minute = calls.c.at_us - calls.c.at_us % MINUTE_US
         asked = msgspec.structs.replace(wanted, since=since, until=until)
         query = select(minute.label("minute"), calls.c.outcome, func.count().label("calls"))
-        query = query.where(*call_conditions(asked, self.spellings(wanted.number)))
+        query = query.where(*call_conditions(asked, self._forms_of(wanted)))
         query = query.group_by(minute, calls.c.outcome)
         with self._reading() as connection:
             rows = connection.execute(query).all()

@@ -57,6 +57,8 @@ class EventFields(msgspec.Struct, gc=False):
     sequence_number: int | None = None
     sip_response_code: int | None = None
     error_code: str | None = None
+    from_hash: str | None = None
+    to_hash: str | None = None
     attributes: _Parties = _Parties()
 
 
@@ -92,6 +94,8 @@ class RecordFields(msgspec.Struct, gc=False):
     direction: str | None = None
     from_: str | None = msgspec.field(name="from", default=None)
     to: str | None = None
+    from_hash: str | None = None
+    to_hash: str | None = None
     status: str | None = None
     outcome: str | None = None
     verdict: _Verdict | None = None
@@ -174,6 +178,8 @@ class CallRow(msgspec.Struct):
     direction: str | None
     from_number: str | None
     to_number: str | None
+    from_hash: str | None
+    to_hash: str | None
     status: str | None
     outcome: str | None
     fault: str | None
@@ -205,8 +211,11 @@ class CallRow(msgspec.Struct):
         if event.error_code is not None:
             self.add_codes([event.error_code])
         said = event.attributes
-        self.from_number = self.from_number or _text(said.From) or _text(said.from_)
-        self.to_number = self.to_number or _text(said.To) or _text(said.to)
+        caller, callee = _text(said.From) or _text(said.from_), _text(said.To) or _text(said.to)
+        if self.from_hash is None and self.from_number in (None, caller):
+            self.from_number, self.from_hash = caller, event.from_hash
+        if self.to_hash is None and self.to_number in (None, callee):
+            self.to_number, self.to_hash = callee, event.to_hash
         self.direction = self.direction or DIRECTIONS.get(_text(said.Direction) or _text(said.direction))
 
     def add_record(self, record: RecordFields, times: RecordTimes) -> bool:
@@ -216,6 +225,7 @@ class CallRow(msgspec.Struct):
         self.account, self.account_alias = record.account, record.account_alias
         self.parent_call_id, self.session_id = record.parent_call_id, record.session_id
         self.direction, self.from_number, self.to_number = record.direction, record.from_, record.to
+        self.from_hash, self.to_hash = record.from_hash, record.to_hash
         self.status, self.outcome = record.status, record.outcome
         verdict = record.verdict or _Verdict()
         self.fault, self.confidence = verdict.fault, verdict.confidence
@@ -251,6 +261,8 @@ def new_call(no: int, key: str, provider: str, received_us: int, at_us: int) -> 
         direction=None,
         from_number=None,
         to_number=None,
+        from_hash=None,
+        to_hash=None,
         status=None,
         outcome=None,
         fault=None,

@@ -22,6 +22,16 @@ def _quality_of(what: str) -> Field:
     return field(f"How exact {what} is.", "second", enum=[*QUALITIES])
 
 
+def _hash_of(what: str) -> Field:
+    return field(
+        f"`{what}` as the privacy mode `hashed` shows it, equal for equal numbers. Only beside a mask, and "
+        "where the worker has a privacy key.",
+        "h:4f0c9d1e7a35b268",
+        optional=True,
+        **TEXT,
+    )
+
+
 _CALL = "CA8680230f4477433c7935a967bcc6def1"
 _SOURCE = "twilio_status_callback"
 
@@ -97,6 +107,8 @@ FIELDS: dict[str, Field] = {
     "direction": field("The direction of the call.", "outbound", enum=["inbound", "outbound"]),
     "from": field("The caller, as the privacy mode leaves it (masked by default).", "+12*******45"),
     "to": field("The callee, as the privacy mode leaves it (masked by default).", "+14*******91"),
+    "from_hash": _hash_of("from"),
+    "to_hash": _hash_of("to"),
     "updated_at": field(
         "When the delivery that decided this revision was received.",
         "2026-11-29T00:46:16.246029Z",

@@ -87,7 +87,8 @@ class Event(msgspec.Struct, kw_only=True, gc=False):
     """One logical event, as `calls.events.v1` carries it (fields in that order).
 
     A source sets what the provider sent; `id`, `account_alias`, `received_at`, `late` and
-    `origin` are set by the fold.
+    `origin` are set by the fold. `from_hash` and `to_hash` are set with the masks; without a privacy key they
+    are not written.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -116,6 +117,8 @@ class Event(msgspec.Struct, kw_only=True, gc=False):
     error_code: str | None = None
     duration_s: float | int | None = None
     late: bool = False
+    from_hash: str | msgspec.UnsetType = msgspec.UNSET
+    to_hash: str | msgspec.UnsetType = msgspec.UNSET
     attributes: dict[str, Any] = {}
     origin: Origin | None = None
 
@@ -185,7 +188,8 @@ class Reading(msgspec.Struct, gc=False):
       `fingerprint` (the first 64 bits of the event's id) with the id.
     - `occurred_us`: `event.occurred_at` in microseconds since 1970, None if unknown.
     - `facts`: about the call as a whole, by the names of the call record (`from`, `to`, `direction_detail`,
-      `parent_call_id`, `session_id`, `leg_id`, `account`, `answered_by`, `price`, `price_unit`), texts.
+      `from_hash`, `to_hash`, `parent_call_id`, `session_id`, `leg_id`, `account`, `answered_by`, `price`,
+      `price_unit`), texts.
     - `as_of_us`: how new these facts are, if the source is a resource that changes (`date_updated`).
     - `hangup`: Telnyx' hangup cause, lower case, if the event ends a call and its status depends on whether
       the call was answered.
@@ -215,3 +219,8 @@ class Reading(msgspec.Struct, gc=False):
     evidence: tuple[tuple[str, str], ...] = ()
     sent: SentCallback | None = None
     fingerprint: int = 0
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether its error code is of a fault: what an error log only warns of did not stop the provider."""
+        return self.remark is None or self.event.level == "error"

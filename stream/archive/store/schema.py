@@ -19,6 +19,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    and_,
 )
 
 BIG = BigInteger().with_variant(Integer(), "sqlite")
@@ -41,6 +42,8 @@ calls = Table(
     Column("direction", Text),
     Column("from_number", Text),
     Column("to_number", Text),
+    Column("from_hash", Text),
+    Column("to_hash", Text),
     Column("status", Text),
     Column("outcome", Text),
     Column("fault", Text),
@@ -62,7 +65,7 @@ Index("calls_by_time", calls.c.at_us, calls.c.no, calls.c.outcome, calls.c.accou
 Index("calls_by_account", calls.c.account, calls.c.at_us, calls.c.no)
 Index("calls_by_status", calls.c.status, calls.c.at_us, calls.c.no)
 Index("calls_by_outcome", calls.c.outcome, calls.c.at_us, calls.c.no)
-for _name in ("fault", "from_number", "to_number", "sip_response_code", "session_id", "parent_call_id"):
+for _name in ("fault", "sip_response_code", "session_id", "parent_call_id"):
     _of = calls.c[_name]
     # Most calls have none of the others.
     Index(
@@ -73,6 +76,15 @@ for _name in ("fault", "from_number", "to_number", "sip_response_code", "session
         sqlite_where=_of.is_not(None),
         postgresql_where=_of.is_not(None),
     )
+for _end in ("from", "to"):
+    _number, _hash = calls.c[f"{_end}_number"], calls.c[f"{_end}_hash"]
+    # A row is in the first, or in the other two: where nothing is hashed, they cost nothing.
+    for _name, _of, _some in (
+        (f"calls_by_{_end}_number", _number, and_(_number.is_not(None), _hash.is_(None))),
+        (f"calls_by_hashed_{_end}_number", _number, _hash.is_not(None)),
+        (f"calls_by_{_end}_hash", _hash, _hash.is_not(None)),
+    ):
+        Index(_name, _of, calls.c.at_us, calls.c.no, sqlite_where=_some, postgresql_where=_some)
 
 call_codes = Table(
     "call_codes",

@@ -12,11 +12,12 @@ import re
 import time
 import uuid
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 import orjson
 
-from stream.archive.questions import MOST_ITEMS, ArchiveError, CallFilter, StoredCall
+from stream.archive.questions import MOST_ITEMS, ArchiveError, CallFilter
 from stream.cli.support.exit_codes import FAILED
 from stream.cli.support.startup import exit_on_error, quiet_clients, required_bootstrap
 from stream.cli.support.terminal import Fault, Misuse, say
@@ -29,13 +30,13 @@ from stream.kafka.topic_reader import ends_of, read_from
 from stream.kafka.topics import Topics, names
 from stream.service.settings import Settings, load
 
+if TYPE_CHECKING:
+    from stream.archive.reader import Archive
+
 ANSWER_S = 30.0
 WRITE_S = 10.0
 
 CALL_KEY = re.compile(r"(?:twilio|telnyx):(?!conference:|account:)[\x21-\x7e]{1,200}")
-MASK = "**"
-"""In every masked number, and in no other."""
-
 NOT_A_KEY = "a KEY is twilio:CA… or telnyx:<call_leg_id>, as `key` in a call's record"
 
 
@@ -90,22 +91,27 @@ def _of_number(settings: Settings, number: str, *, masked_too: bool) -> list[str
     )
     archive = reader.open_archive(url, settings.privacy_key)
     try:
-        found: list[StoredCall] = []
-        after = None
-        while True:
-            page = archive.calls(CallFilter(number=number), MOST_ITEMS, after)
-            found += page.items
-            if (after := page.next) is None:
-                break
+        certain = _found(archive, CallFilter(number=number, masked_too=False))
+        found = _found(archive, CallFilter(number=number))
     finally:
         archive.close()
-    masked = [one for one in found if MASK in f"{one.from_}{one.to}" and number not in (one.from_, one.to)]
+    masked = {*found} - {*certain}
     if masked and not masked_too:
         raise Misuse(
             f"of {len(masked)} calls the archive has only a mask that fits this number, and others, too: "
             "--masked-too forgets them"
         )
-    return [one.key for one in found]
+    return found
+
+
+def _found(archive: Archive, wanted: CallFilter) -> list[str]:
+    keys: list[str] = []
+    after = None
+    while True:
+        page = archive.calls(wanted, MOST_ITEMS, after)
+        keys += [one.key for one in page.items]
+        if (after := page.next) is None:
+            return keys
 
 
 async def _forgotten(cluster: Connection, topics: Topics, keys: Sequence[str]) -> dict[str, bool]:

@@ -25,7 +25,7 @@ from stream.core.call.lifecycle import FinalStatus, Lifecycle, lifecycle_of, tim
 from stream.core.call.ownership import admit, claim_ownership
 from stream.core.call.record import decisive_hash, note_change, revise
 from stream.core.call.schedule import plan_ended, plan_lost
-from stream.core.call.state import TIMELINE_CAP, Call, new_call
+from stream.core.call.state import NUMBER_OF, TIMELINE_CAP, Call, new_call
 from stream.core.call.timeline_entry import PROGRESS, TimelineEntry, entry_of
 from stream.core.call.timers import ANSWERED, is_first_answer, told_to_parent
 from stream.core.conflicts import conflicts_of, newly_found
@@ -194,6 +194,9 @@ def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
             before = known.get(name)
             if before == value and not as_of_us:
                 continue
+            if name in NUMBER_OF:
+                changed |= call.claim_hash(name, value, facts[NUMBER_OF[name]])
+                continue
             disputed = [*call.disputed.get(name, ())]
             if call.claim(name, value, as_of_us):
                 effects.append(StateConflict(event.provider, name))
@@ -207,7 +210,7 @@ def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
         call.account = known["account"]
         changed = True
     code = event.error_code
-    if code is not None and code not in call.error_codes and _is_fault(reading):
+    if code is not None and code not in call.error_codes and reading.is_fault:
         changed = True
         insort(call.error_codes, code)
         del call.error_codes[TIMELINE_CAP:]
@@ -224,11 +227,6 @@ def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
     if reading.child_call_id is not None:
         changed |= call.adopt(reading.child_call_id)
     return changed
-
-
-def _is_fault(reading: Reading) -> bool:
-    """What an error log only warns of did not stop the provider."""
-    return reading.remark is None or reading.event.level == "error"
 
 
 def _follow(

@@ -70,6 +70,8 @@ class CallRecord(msgspec.Struct, kw_only=True):
     direction_detail: str | None
     from_: str | None = msgspec.field(name="from")
     to: str | None
+    from_hash: str | msgspec.UnsetType = msgspec.UNSET
+    to_hash: str | msgspec.UnsetType = msgspec.UNSET
     status: str | None
     outcome: str | None
     revision: int = 0
@@ -144,6 +146,8 @@ def _describe(call: Call, lifecycle: Lifecycle, expected: list[str], *, settled:
         direction_detail=facts("direction_detail"),
         from_=facts("from"),
         to=facts("to"),
+        from_hash=facts("from_hash", msgspec.UNSET),
+        to_hash=facts("to_hash", msgspec.UNSET),
         status=end.status if end else lifecycle.status,
         outcome=end.outcome if end else None,
         settled=settled,

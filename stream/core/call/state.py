@@ -38,6 +38,10 @@ VALUES_CAP = 8
 UPDATED = frozenset({"price", "price_unit"})
 """Facts that a provider fills in or changes later: a new value is an update, not a disagreement."""
 
+HASH_OF = {"from": "from_hash", "to": "to_hash"}
+NUMBER_OF = {name: number for number, name in HASH_OF.items()}
+"""The hash of a number is a fact that goes with it: of numbers that sources disagree on, one pair is kept."""
+
 _TEXML = SOURCE_BIT[TELNYX_TEXML_CALLBACK]
 
 
@@ -173,6 +177,8 @@ class Call(msgspec.Struct, array_like=True):
             self.facts[name] = value
             if as_of_us:
                 self.as_of_us[name] = as_of_us
+            if known != value and name in HASH_OF:
+                self.facts.pop(HASH_OF[name], None)
         if known is None or known == value or name in UPDATED:
             return False
         values = self.disputed.get(name)
@@ -183,6 +189,16 @@ class Call(msgspec.Struct, array_like=True):
             insort(values, value)
             del values[VALUES_CAP:]
         return False
+
+    def claim_hash(self, name: str, value: str, number: str) -> bool:
+        """Take in the hash of a number that was just claimed, if that one is kept. True if it is new.
+
+        Of two numbers with one mask, the greater hash stays.
+        """
+        if number != self.facts[NUMBER_OF[name]] or value <= self.facts.get(name, ""):
+            return False
+        self.facts[name] = value
+        return True
 
     @property
     def provider(self) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 import msgspec
 
-from stream.core.events import DecodeError, Reading
+from stream.core.events import DecodeError, Event, Reading
 from stream.core.privacy import free_text
 from stream.core.privacy.field_plans import CACHE_SIZE, LONGEST_CACHED, FieldPlan, FieldPlans
 from stream.core.privacy.free_text import REDACTED, bare_url
@@ -53,7 +53,8 @@ class Privacy:
     """Masks readings in one mode.
 
     `mode` is `masked`, `hashed` or `full`; `secret` keys the hashes (without a key, a phone number's hash is
-    reversed in minutes). Raises ValueError on another mode, and on `hashed` without a secret.
+    reversed in minutes). With one, `masked` keeps a call's numbers as `hashed` shows them beside their masks.
+    Raises ValueError on another mode, and on `hashed` without a secret.
     """
 
     def __init__(self, mode: str = "masked", secret: str = "") -> None:
@@ -69,6 +70,8 @@ class Privacy:
         self._nesting = 0
         self._plans = FieldPlans()
         self._addresses = _MaskedTexts(self._mask_address)
+        hashes = _MaskedTexts(partial(_address, show=self._hashed))
+        self._hashes = hashes if secret and mode == "masked" else None
         self._free = _MaskedTexts(self._mask_text)
         self._plain = _MaskedTexts(partial(self._mask_text, bare=False))
         self._urls = _MaskedTexts(self._mask_url)
@@ -100,6 +103,8 @@ class Privacy:
         if event.attributes:
             event.attributes = self._object(event.attributes, None, 0)
         if facts:
+            if self._hashes is not None:
+                _keep_hashes(event, facts, self._hashes)
             if number := facts.get("from"):
                 facts["from"] = self._addresses[number]
             if number := facts.get("to"):
@@ -147,12 +152,7 @@ class Privacy:
         return "h:" + hashlib.blake2b(number, digest_size=8, key=self._key).hexdigest()
 
     def _mask_address(self, text: str) -> str:
-        if self._full:
-            return self._mask_text(text)
-        if "=" in text or "?" in text:
-            # Parameters and headers of a SIP address.
-            text = free_text.without_queries(free_text.without_secrets(text))
-        return shown_address(text, self._show)
+        return self._mask_text(text) if self._full else _address(text, self._show)
 
     def _mask_url(self, text: str) -> str:
         if self._full or free_text.COMMON.fullmatch(text):
@@ -304,6 +304,21 @@ class Privacy:
             shown = self._text(name, None)
             found[f"{shown}~{len(found)}" if shown in found else shown] = value
         return found
+
+
+def _address(text: str, show: Show) -> str:
+    if "=" in text or "?" in text:
+        # Parameters and headers of a SIP address.
+        text = free_text.without_queries(free_text.without_secrets(text))
+    return shown_address(text, show)
+
+
+def _keep_hashes(event: Event, facts: dict[str, str], hashes: dict[str, str]) -> None:
+    """Put the hashes of a call's numbers beside them: behind them in `facts`, where they follow them."""
+    if number := facts.get("from"):
+        event.from_hash = facts["from_hash"] = hashes[number]
+    if number := facts.get("to"):
+        event.to_hash = facts["to_hash"] = hashes[number]
 
 
 def _all_texts(fields: dict[str, Any]) -> bool:

@@ -46,4 +46,9 @@ class ArchiveFields(ArchiveAddress):
 class PrivacyKey:
     """What hashes numbers, for those who write hashes and those who search by number."""
 
-    privacy_key: str = setting("", "keys the hashes of `hashed`, which needs one", kinds.text, secret=True)
+    privacy_key: str = setting(
+        "",
+        "keys the hashes of numbers: `hashed` needs it, `masked` keeps them beside the masks with it",
+        kinds.text,
+        secret=True,
+    )

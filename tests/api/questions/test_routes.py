@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -14,6 +15,7 @@ from stream.api.questions.routes import routes
 from stream.archive.reader import open_archive
 from stream.contracts.documents import document
 from stream.core.alerting.rules import SEVERITIES
+from stream.core.privacy.masking import Privacy
 from stream.core.statuses import STATUSES
 from stream.service.metrics.label_values import OUTCOMES
 from tests.api.clients import ACCOUNT_A, ACCOUNT_B, ALL, NUMBERS_A, READ_A, bearer, client
@@ -148,6 +150,24 @@ def test_a_number_is_found_whether_or_not_the_token_may_read_it(http: TestClient
     (call,) = asked(http, "/v1/calls?outcome=busy", NUMBERS_A)["items"]
     number = call["to"].replace("+", "%2B")
     assert call["key"] in keys(asked(http, f"/v1/calls?number={number}", READ_A))
+
+
+def test_the_hash_beside_a_mask_is_shown_only_to_those_who_may_read_numbers(tmp_path: Path) -> None:
+    with archive_of(tmp_path / "masked", [ACCOUNT_A]):
+        archive = open_archive(f"sqlite:///{tmp_path / 'masked' / 'archive.sqlite'}", "secret")
+        with client(archive, routes(), api_rate=1e4) as http:
+            (call,) = asked(http, "/v1/calls?outcome=busy", READ_A)["items"]
+            assert call["to"] == "+15*******09"
+            for path in (f"/v1/calls/{call['key']}", f"/v1/calls/{call['key']}/events", "/v1/alerts"):
+                text = http.get(path, headers=bearer(READ_A)).text
+                assert not [said for said in ("h:", "_hash") if said in text], path
+            told = asked(http, f"/v1/calls/{call['key']}", NUMBERS_A)
+            (event,) = {one["to_hash"] for one in told["events"] if "to_hash" in one}
+            assert told["record"]["to_hash"] == event == Privacy("hashed", "secret").address("+15005550009")
+            for number, found in (("%2B15005550009", True), ("%2B15005551109", False)):
+                keys_found = keys(asked(http, f"/v1/calls?number={number}", READ_A))
+                assert (call["key"] in keys_found) is found
+        archive.close()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from stream.cli.main import main
 from stream.cli.records import forget
 from stream.cli.support.terminal import Misuse
+from stream.core.privacy.masking import Privacy
 from stream.kafka import topics
 from stream.kafka.client.connection import connection
 from stream.kafka.topic_reader import records
@@ -62,9 +63,9 @@ def test_a_key_or_a_number_is_wanted() -> None:
         assert "either KEY or --number" in result.stderr
 
 
-def of_number(tmp_path: Path, number: str, **options: bool) -> list[str]:
-    chosen = Settings(data_dir=tmp_path)
-    return sorted(forget._of_number(chosen, number, **{"masked_too": False, **options}))
+def of_number(tmp_path: Path, number: str, *, key: str = "", masked_too: bool = False) -> list[str]:
+    chosen = Settings(data_dir=tmp_path, privacy_key=key)
+    return sorted(forget._of_number(chosen, number, masked_too=masked_too))
 
 
 def test_the_calls_of_a_number_are_those_of_the_archive(tmp_path: Path) -> None:
@@ -78,6 +79,18 @@ def test_the_calls_of_a_number_are_those_of_the_archive(tmp_path: Path) -> None:
         with pytest.raises(Misuse, match="of 1 calls the archive has only a mask"):
             of_number(tmp_path, full)
         assert of_number(tmp_path, full, masked_too=True) == [*keys, f"twilio:CA{4:032x}"]
+
+
+def test_by_their_hashes_the_calls_of_a_number_are_certain(tmp_path: Path) -> None:
+    full, mask = "+442071838750", "+44********50"
+    hashed = Privacy("hashed", "k").address
+    with an_archive(tmp_path) as (keeper, _):
+        keeper.keep([a_record(1, to=mask, to_hash=hashed(full))])
+        keeper.keep([a_record(2, to=mask, to_hash=hashed("+442071838150"))])
+        assert of_number(tmp_path, full, key="k") == [f"twilio:CA{1:032x}"]
+        keeper.keep([a_record(3, to=mask, to_hash=None)])
+        with pytest.raises(Misuse, match="of 1 calls the archive has only a mask"):
+            of_number(tmp_path, full, key="k")
 
 
 def test_without_an_archive_no_number_is_looked_for(tmp_path: Path) -> None:
