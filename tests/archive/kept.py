@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import orjson
+from sqlalchemy import Engine
 
-from stream.archive.database import connect
+from stream.archive.database import FILE, archive_url, connect
 from stream.archive.reader import Archive, open_archive
 from stream.archive.store.migrate import migrate
 from stream.archive.writer import ArchiveWriter, OffsetRange, TopicRecord, WrittenBatch
@@ -27,9 +29,9 @@ Told = tuple[str, bytes | None, bytes | None]
 class Keeper:
     """A writer that is given records one batch after another, from the beginning of their partitions."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, engine: Engine) -> None:
         self.url = url
-        self.writer = ArchiveWriter(connect(url, reads_only=False))
+        self.writer = ArchiveWriter(engine)
         self._offsets: dict[str, Iterator[int]] = {role: count() for role in ROLE_OF.values()}
 
     def keep(self, records: Iterable[Told]) -> WrittenBatch:
@@ -51,17 +53,26 @@ def spans_of(batch: Iterable[TopicRecord]) -> dict[tuple[str, int], OffsetRange]
 
 
 @contextmanager
-def an_archive(where: Path | str) -> Iterator[tuple[Keeper, Archive]]:
-    """`where`: the folder of a SQLite file, or the URL of a PostgreSQL database."""
-    url = where if isinstance(where, str) else f"sqlite:///{where / 'archive.sqlite'}"
-    keeper = Keeper(url)
-    migrate(keeper.writer.engine)
-    archive = open_archive(url)
+def an_archive(folder: Path) -> Iterator[tuple[Keeper, Archive]]:
+    """An archive in a new file of SQLite."""
+    (folder / FILE).write_bytes(_file_with_tables())
+    url = archive_url("", folder)
+    engine, archive = connect(url, reads_only=False), open_archive(url)
     try:
-        yield keeper, archive
+        yield Keeper(url, engine), archive
     finally:
         archive.close()
-        keeper.writer.engine.dispose()
+        engine.dispose()
+
+
+@cache
+def _file_with_tables() -> bytes:
+    """Made once: the migrations take longer than most tests."""
+    with TemporaryDirectory() as folder:
+        engine = connect(archive_url("", Path(folder)), reads_only=False)
+        migrate(engine)
+        engine.dispose()
+        return (Path(folder) / FILE).read_bytes()
 
 
 def told_by(written: Iterable[Written]) -> list[Told]:

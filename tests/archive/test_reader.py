@@ -306,14 +306,14 @@ def test_a_number_of_many_calls_is_found_at_either_end(kept: tuple[Keeper, Archi
     assert found == [number for number in range(29, 0, -1) if number % 2 or number % 3 == 0]
 
 
-def test_a_hashed_number_is_found_by_the_key(where: Path | str) -> None:
+def test_a_hashed_number_is_found_by_the_key(kept: tuple[Keeper, Archive]) -> None:
+    keeper, archive = kept
     hashed = Privacy("hashed", "a key").address("+15551234567")
-    with an_archive(where) as (keeper, archive):
-        keeper.keep([a_record(1, to=hashed, to_hash=None), a_record(2)])
-        with_key = open_archive(keeper.url, "a key")
-        assert [number_of(one) for one in with_key.calls(CallFilter(number="+15551234567")).items] == [1]
-        assert archive.calls(CallFilter(number="+15551234567")).items == []
-        with_key.close()
+    keeper.keep([a_record(1, to=hashed, to_hash=None), a_record(2)])
+    with_key = open_archive(keeper.url, "a key")
+    assert [number_of(one) for one in with_key.calls(CallFilter(number="+15551234567")).items] == [1]
+    assert archive.calls(CallFilter(number="+15551234567")).items == []
+    with_key.close()
 
 
 def test_a_query_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
