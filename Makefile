@@ -12,6 +12,9 @@ QUIX := $(VENV)/quix/.installed
 PYTEST := $(BIN)/python -m pytest
 COMMA := ,
 
+# No test of the ignored files is a unit test, and what they import takes seconds.
+UNIT := -m "not (e2e or broker or browser or sdk)" --ignore-glob='*sdks.py' --ignore=tests/api/ui/browser
+
 # Of the interpreters of these names on the PATH, the first that is Python 3.11 or newer is used, or one that is
 # a tenth faster: some are built without optimisation.
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3 python
@@ -39,7 +42,7 @@ test: unit ## unit tests, the page in a browser, then quick tests on two real Ka
 	@$(PYTEST) -q -n 2 --dist worksteal -m "(broker or sdk) and not e2e"
 
 unit: $(TESTS) ## unit tests only
-	@$(PYTEST) -q -n auto -m "not (e2e or broker or browser or sdk)"
+	@$(PYTEST) -q -n auto --dist worksteal $(UNIT)
 
 fuzz: $(TESTS) ## property tests with fresh seeds and 25 times the examples (long)
 	@$(PYTEST) -q -n auto -m "hypothesis and not (e2e or broker)" --hypothesis-profile fuzz --timeout 3600

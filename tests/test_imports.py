@@ -11,7 +11,7 @@ from pathlib import Path
 import grimp
 import pytest
 
-from tests.tree import ROOT, imports_of, layer_of, module_of, modules_of, source_files
+from tests.tree import ROOT, imports_of, layer_of, module_of, modules_of, nodes_of, source_files
 
 FOLDERS = {
     "stream": (
@@ -163,17 +163,18 @@ CLIENTS = {"AIOKafkaProducer", "AIOKafkaConsumer", "AIOKafkaAdminClient", "AIOKa
 
 def makers_of_clients(path: Path) -> set[str]:
     """The clients that a file makes, or could make: an annotation makes none."""
-    tree = ast.parse(path.read_text())
+    if not any(name in path.read_text() for name in CLIENTS):
+        return set()
     annotations = {
         id(part)
-        for node in ast.walk(tree)
+        for node in nodes_of(path)
         for at in ("annotation", "returns")
         if isinstance(annotation := getattr(node, at, None), ast.AST)
         for part in ast.walk(annotation)
     }
     return {
         name
-        for node in ast.walk(tree)
+        for node in nodes_of(path)
         if isinstance(node, ast.Name | ast.Attribute) and id(node) not in annotations
         if (name := node.id if isinstance(node, ast.Name) else node.attr) in CLIENTS
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from tests.tree import ROOT, called_name, imports_of, layer_of, module_of, source_files
+from tests.tree import ROOT, called_name, imports_of, layer_of, module_of, nodes_of, source_files
 
 PURE = ("stream.core", "stream.timeline", "stream.sources", "stream.provider_api")
 
@@ -106,7 +106,7 @@ def test_what_is_pure_touches_no_clock_chance_environment_or_file() -> None:
     called = {
         (module_of(path), name)
         for path in filter(is_pure, source_files())
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes_of(path)
         if isinstance(node, ast.Call) and (name := called_name(node)) in IMPURE_CALLS
     }
     assert imported | called == set()
@@ -158,7 +158,7 @@ def test_nothing_but_the_writers_writes_to_a_terminal_or_a_log() -> None:
         (module_of(path), name, node.lineno)
         for path in source_files()
         if module_of(path) not in WRITERS | WRITES_TO_ITS_PARENT
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in nodes_of(path)
         if isinstance(node, ast.Call)
         and (name := called_name(node)) in WRITING_CALLS
         and (name not in ("write", "writelines") or "std" in ast.unparse(node.func))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tree import ROOT, source_files
+from tests.tree import ROOT, source_files, tree_of
 
 TOP_LEVEL = {
     "agents",
@@ -55,7 +55,7 @@ def test_no_file_is_longer_than_one_reads_at_once() -> None:
 def test_no_two_public_classes_have_one_name() -> None:
     bearers: dict[str, list[str]] = defaultdict(list)
     for path in source_files():
-        for node in ast.parse(path.read_text()).body:
+        for node in tree_of(path).body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 bearers[node.name].append(str(path.relative_to(ROOT)))
     assert {name: paths for name, paths in bearers.items() if len(paths) > 1} == {}
@@ -86,9 +86,7 @@ def test_no_file_is_named_after_nothing() -> None:
 
 def test_a_file_begins_with_what_it_is() -> None:
     assert {
-        path
-        for path in source_files()
-        if (text := path.read_text()).strip() and not ast.get_docstring(ast.parse(text))
+        path for path in source_files() if path.read_text().strip() and not ast.get_docstring(tree_of(path))
     } == set()
 
 

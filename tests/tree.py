@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -25,9 +26,29 @@ def layer_of(module: str) -> str:
     return parts[0] if parts[0] != "stream" else ".".join(parts[:2])
 
 
+def tree_of(path: Path) -> ast.Module:
+    return _tree(path.read_text())
+
+
+def nodes_of(path: Path) -> list[ast.AST]:
+    """Every node of a file."""
+    return _nodes(path.read_text())
+
+
+@cache
+def _tree(text: str) -> ast.Module:
+    """Kept: a dozen tests read every file."""
+    return ast.parse(text)
+
+
+@cache
+def _nodes(text: str) -> list[ast.AST]:
+    return [*ast.walk(_tree(text))]
+
+
 def imports_of(path: Path) -> Iterator[str]:
     """What a file imports from."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -40,7 +61,7 @@ def imports_of(path: Path) -> Iterator[str]:
 
 def modules_of(path: Path) -> Iterator[str]:
     """What a file imports, as modules: `from stream.kafka import topics` is `stream.kafka.topics`."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

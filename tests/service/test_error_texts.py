@@ -6,12 +6,13 @@ Read from the files' syntax, as the architecture is: what an error says may quot
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from functools import cache
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.tree import ROOT, nodes_of, source_files
+
 TEXTS_OF_TRACEBACKS = {
     *("print_exc", "format_exc", "print_exception", "format_exception", "format_exception_only"),
     *("TracebackException", "setLogRecordFactory"),
@@ -43,16 +44,10 @@ KNOWN_TEXTS = {
 """Kinds of which a file knows that their text quotes no delivery."""
 
 
-def source_files() -> list[Path]:
-    return sorted(path for top in ("stream", "agents") for path in (ROOT / top).rglob("*.py"))
-
-
-def trees() -> dict[str, ast.Module]:
-    return {str(path.relative_to(ROOT)): ast.parse(path.read_text()) for path in source_files()}
-
-
-TREES = trees()
-OURS = {node.name for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+@cache
+def ours() -> set[str]:
+    """The names of our classes."""
+    return {node.name for path in source_files() for node in nodes_of(path) if isinstance(node, ast.ClassDef)}
 
 
 def caught(handler: ast.ExceptHandler) -> set[str]:
@@ -84,11 +79,11 @@ def texts_of(name: str, within: list[ast.stmt]) -> Iterator[ast.AST]:
                 yield node
 
 
-def faults(path: str, tree: ast.Module) -> list[str]:
+def faults(path: str, nodes: Iterable[ast.AST]) -> list[str]:
     found = []
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.ExceptHandler) and node.name is not None:
-            if caught(node) - OURS - KNOWN_TEXTS.get(path, set()):
+            if caught(node) - ours() - KNOWN_TEXTS.get(path, set()):
                 found += [f"{path}:{one.lineno}" for one in texts_of(node.name, node.body)]  # type: ignore[attr-defined]
         elif path not in THE_PLACE and isinstance(node, ast.Attribute | ast.Name):
             name = node.attr if isinstance(node, ast.Attribute) else node.id
@@ -97,9 +92,15 @@ def faults(path: str, tree: ast.Module) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", TREES)
-def test_an_error_that_is_not_ours_is_told_by_its_kind(path: str) -> None:
-    assert not faults(path, TREES[path]), "use stream.service.errors.describe"
+def faults_in(text: str) -> list[str]:
+    return faults("stream/sly.py", ast.walk(ast.parse(text)))
+
+
+def test_an_error_that_is_not_ours_is_told_by_its_kind() -> None:
+    found = [
+        fault for path in source_files() for fault in faults(str(path.relative_to(ROOT)), nodes_of(path))
+    ]
+    assert found == [], "use stream.service.errors.describe"
 
 
 @pytest.mark.parametrize(
@@ -116,11 +117,11 @@ def test_an_error_that_is_not_ours_is_told_by_its_kind(path: str) -> None:
 )
 @pytest.mark.parametrize("kind", ["KafkaError", "Exception", "(SettingsError, OSError)", "errors.Other"])
 def test_the_guard_sees_a_text_that_is_made_of_an_error(body: str, kind: str) -> None:
-    assert faults("stream/sly.py", ast.parse(f"try: f()\nexcept {kind} as error:\n    {body}\n"))
+    assert faults_in(f"try: f()\nexcept {kind} as error:\n    {body}\n")
 
 
 def test_the_guard_lets_our_own_errors_speak_and_kinds_be_said() -> None:
     fine = "try: f()\nexcept SettingsError as error: str(error)\n"
     also = "try: f()\nexcept OSError as error: log.error('%s %s', describe(error), type(error).__name__)\n"
-    assert not faults("stream/sly.py", ast.parse(fine + also))
-    assert faults("stream/sly.py", ast.parse("import traceback\ntraceback.print_exc()\n"))
+    assert not faults_in(fine + also)
+    assert faults_in("import traceback\ntraceback.print_exc()\n")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.tree import ROOT, source_files
+from tests.tree import ROOT, nodes_of, source_files, tree_of
 
 LEVELS = {
     "info": "info",
@@ -30,14 +30,14 @@ def constant(tree: ast.Module, value: ast.expr) -> str | None:
 
 def messages(path: Path) -> Iterator[tuple[str, str, str]]:
     """(level, logger, message) of each call in a file; `…` stands for what differs."""
-    tree = ast.parse(path.read_text())
+    tree = tree_of(path)
     loggers = {
         ast.unparse(node.targets[0]): ast.literal_eval(node.value.args[0])
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and re.match(r"logging.getLogger\('", ast.unparse(node.value))
-        if isinstance(node.value, ast.Call)
+        for node in nodes_of(path)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
+        if re.match(r"logging.getLogger\('", ast.unparse(node.value))
     }
-    for node in ast.walk(tree):
+    for node in nodes_of(path):
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
         logger, level = ast.unparse(node.func.value), LEVELS.get(node.func.attr)

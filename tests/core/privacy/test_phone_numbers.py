@@ -27,12 +27,12 @@ def masked(text: str) -> str:
     return _PRIVACY.text(text)
 
 
-@pytest.mark.parametrize("text", ["{}", *planted.TEXTS, *planted.URLS])
 @pytest.mark.parametrize("number", [*planted.SPELLINGS, *planted.ADDRESSES])
-def test_a_number_or_an_address_is_masked_wherever_in_a_text_it_stands(number: str, text: str) -> None:
-    shown = masked(text.format(number))
-    assert not any(left in shown.lower() for left in _LEFT)
-    assert masked(shown) == shown
+def test_a_number_or_an_address_is_masked_wherever_in_a_text_it_stands(number: str) -> None:
+    for text in ("{}", *planted.TEXTS, *planted.URLS):
+        shown = masked(text.format(number))
+        assert not any(left in shown.lower() for left in _LEFT), text
+        assert masked(shown) == shown
 
 
 @pytest.mark.parametrize(

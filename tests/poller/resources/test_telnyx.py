@@ -6,7 +6,6 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-import telnyx as official
 
 from stream.core.timestamps import iso8601
 from stream.poller.resources import RESOURCES
@@ -69,6 +68,8 @@ def _as_the_library_writes(filters: dict[str, Any]) -> list[tuple[str, str]]:
 
     Not by `call_events.list`, which imports the types of every product; the simulator's tests use that.
     """
+    import telnyx as official  # takes a second
+
     client = official.Telnyx(api_key="KEY_stub", base_url="http://127.0.0.1:9/v2", max_retries=0)
     seen: list[str] = []
 

@@ -40,6 +40,8 @@ from tests.simulator.rest.resource_fakes import (
     telnyx_event,
 )
 
+pytestmark = pytest.mark.sdk
+
 T = TypeVar("T")
 
 
