@@ -29,21 +29,21 @@ SINCE = datetime(2026, 3, 2, 10, tzinfo=UTC)
 
 
 @pytest.fixture
-def keyed(where: Path | str) -> Iterator[tuple[Keeper, Archive]]:
+def keyed(kept: tuple[Keeper, Archive]) -> Iterator[tuple[Keeper, Archive]]:
     """With calls of the number in two spellings, of another one with its mask, and two with a mask alone."""
-    with an_archive(where) as (keeper, _):
-        keeper.keep(
-            [
-                a_record(1, to=MASK, to_hash=HASHED(NUMBER)),
-                a_record(2, to=MASK, to_hash=HASHED(ITS_TWIN)),
-                a_record(3, to=MASK, to_hash=None),
-                a_record(4, **{"from": MASK, "from_hash": None, "to_hash": HASHED("+491234567")}),
-                a_record(5, to="141******42", to_hash=HASHED("14155550142")),
-            ]
-        )
-        archive = open_archive(keeper.url, "s3cret")
-        yield keeper, archive
-        archive.close()
+    keeper, _ = kept
+    keeper.keep(
+        [
+            a_record(1, to=MASK, to_hash=HASHED(NUMBER)),
+            a_record(2, to=MASK, to_hash=HASHED(ITS_TWIN)),
+            a_record(3, to=MASK, to_hash=None),
+            a_record(4, **{"from": MASK, "from_hash": None, "to_hash": HASHED("+491234567")}),
+            a_record(5, to="141******42", to_hash=HASHED("14155550142")),
+        ]
+    )
+    archive = open_archive(keeper.url, "s3cret")
+    yield keeper, archive
+    archive.close()
 
 
 def found(archive: Archive, **wanted: Any) -> list[int]:
@@ -74,22 +74,22 @@ def test_without_the_key_a_number_finds_all_calls_with_its_mask(keyed: tuple[Kee
     archive.close()
 
 
-def test_a_call_that_has_not_ended_is_found_by_the_hash_in_its_events(where: Path | str) -> None:
+def test_a_call_that_has_not_ended_is_found_by_the_hash_in_its_events(kept: tuple[Keeper, Archive]) -> None:
+    keeper, _ = kept
     [event, *_] = values(replayed("amd"), "events")
     ends = {"From": FROM, "To": MASK}
     event |= {"attributes": ends, "to_hash": HASHED(NUMBER), "from_hash": HASHED("+15005550006")}
-    with an_archive(where) as (keeper, _):
-        bare = event | {"id": "first", "attributes": {"To": MASK}}
-        del bare["to_hash"], bare["from_hash"]
-        keeper.keep([("events", b"", orjson.dumps(one)) for one in (bare, event)])
-        archive = open_archive(keeper.url, "s3cret")
-        assert [one.key for one in archive.calls(CallFilter(number=NUMBER)).items] == [event["key"]]
-        assert archive.calls(CallFilter(number=ITS_TWIN)).items == []
-        record = values(replayed("amd"), "ended")[-1]
-        assert record["key"] == event["key"]
-        keeper.keep([("ended", b"", orjson.dumps(record | {"to": MASK, "to_hash": HASHED(ITS_TWIN)}))])
-        assert archive.calls(CallFilter(number=NUMBER)).items == []
-        archive.close()
+    bare = event | {"id": "first", "attributes": {"To": MASK}}
+    del bare["to_hash"], bare["from_hash"]
+    keeper.keep([("events", b"", orjson.dumps(one)) for one in (bare, event)])
+    archive = open_archive(keeper.url, "s3cret")
+    assert [one.key for one in archive.calls(CallFilter(number=NUMBER)).items] == [event["key"]]
+    assert archive.calls(CallFilter(number=ITS_TWIN)).items == []
+    record = values(replayed("amd"), "ended")[-1]
+    assert record["key"] == event["key"]
+    keeper.keep([("ended", b"", orjson.dumps(record | {"to": MASK, "to_hash": HASHED(ITS_TWIN)}))])
+    assert archive.calls(CallFilter(number=NUMBER)).items == []
+    archive.close()
 
 
 def test_each_form_of_a_number_has_an_index_in_the_order_of_lists(tmp_path: Path) -> None:
