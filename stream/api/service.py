@@ -15,6 +15,7 @@ from litestar.types import ControllerRouterHandler
 
 from stream.api import server
 from stream.api.access.caller import Callers
+from stream.api.access.token_files import FIELDS, TokenFiles
 from stream.api.app import make_app, tokens_of
 from stream.api.archive_reads import ArchiveReads
 from stream.api.compatible import routes as compatible
@@ -30,8 +31,9 @@ from stream.kafka.client.connection import connection
 from stream.service.background_tasks import cancel, live, log_ended
 from stream.service.http import health
 from stream.service.metrics.api import ApiMetrics
-from stream.service.settings import ApiSettings
+from stream.service.settings import ApiSettings, secret_files
 from stream.service.shutdown import stop_asked, unless
+from stream.service.tables.api_tokens import ApiToken
 
 OPEN_TO_LOCAL = (
     "no token is configured: requests from this machine are answered, others are refused; "
@@ -54,14 +56,29 @@ def routes() -> Sequence[ControllerRouterHandler]:
     return [*questions.routes(), *live_streams.routes(), *compatible.routes(), *ui.routes()]
 
 
-def live_feed(chosen: ApiSettings, metrics: ApiMetrics) -> LiveFeed:
+def live_feed(chosen: ApiSettings, metrics: ApiMetrics, callers: Callers) -> LiveFeed:
     names = topics.names(chosen.topic_prefix)
     return LiveFeed(
         connection(chosen, "api"),
         {"event": names.events, "call": names.ended, "alert": names.alerts},
         most=chosen.api_live_subscribers,
         read=metrics.live_record,
+        knows=callers.knows,
     )
+
+
+def token_files(
+    chosen: ApiSettings, metrics: ApiMetrics, callers: Callers, feed: LiveFeed
+) -> TokenFiles | None:
+    """What reads the files of tokens again; None where there are none."""
+
+    def use(tokens: Sequence[ApiToken]) -> None:
+        callers.use(tokens)
+        feed.end_unknown()
+
+    named = secret_files()
+    files = {name: named[name] for name in FIELDS if name in named}
+    return TokenFiles(chosen, files, use, metrics.tokens_read) if files else None
 
 
 @asynccontextmanager
@@ -78,8 +95,10 @@ async def serving(chosen: ApiSettings) -> AsyncIterator[RunningApi]:
         async with AsyncExitStack() as stack:
             archive = open_archive(archive_url(chosen.archive_url, chosen.data_dir), chosen.privacy_key)
             stack.callback(archive.close)
-            feed = live_feed(chosen, metrics)
+            feed = live_feed(chosen, metrics, callers)
             tasks["the feed of live streams"] = asyncio.create_task(feed.run())
+            if (files := token_files(chosen, metrics, callers, feed)) is not None:
+                tasks["the reader of token files"] = asyncio.create_task(files.run())
             stack.push_async_callback(cancel, tasks.values())
             app = make_app(ApiParts(archive, chosen, metrics, callers, reads, feed), routes())
             url, tasks["the HTTP server"] = await stack.enter_async_context(

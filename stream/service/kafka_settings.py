@@ -62,6 +62,16 @@ class KafkaSettings:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class GroupSettings:
+    """What the members of consumer groups have."""
+
+    # Kafka's brokers refuse less than 6 s.
+    session_timeout_s: float = setting(
+        10.0, "a silent worker loses its partitions after that long", kinds.number(6, 1800)
+    )
+
+
 def wrong_combinations(values: Mapping[str, Any]) -> list[str]:
     """A sentence for each combination that cannot work. `values`: by field; a missing one is the default."""
     chosen = KafkaSettings(

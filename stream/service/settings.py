@@ -20,7 +20,7 @@ from stream.core.sources import POLLED_SOURCES
 from stream.service import setting_kinds as kinds
 from stream.service.alert_settings import AlertSettings
 from stream.service.errors import describe
-from stream.service.kafka_settings import KafkaSettings, wrong_combinations
+from stream.service.kafka_settings import GroupSettings, KafkaSettings, wrong_combinations
 from stream.service.metric_settings import MetricSettings
 from stream.service.setting_kinds import setting as _setting
 from stream.service.tables.account_setting import PROVIDERS, AccountSetting, TwilioAccounts, account_settings
@@ -58,16 +58,6 @@ class RoleSettings(KafkaSettings):
         PROVIDERS, "providers whose series are there before their first event", kinds.some_of(*PROVIDERS)
     )
     cache_dir: Path = _setting(Path("~/.cache/callstream"), "where fetched jars are kept", kinds.path)
-
-
-@dataclass(frozen=True, kw_only=True)
-class GroupSettings:
-    """What the members of consumer groups have."""
-
-    # Kafka's brokers refuse less than 6 s.
-    session_timeout_s: float = _setting(
-        10.0, "a silent worker loses its partitions after that long", kinds.number(6, 1800)
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -318,6 +308,13 @@ def _take(texts: dict[str, str], name: str, *, secret: bool) -> str | None:
         return Path(file).read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{name}_FILE={file} cannot be read: {describe(error)}") from None
+
+
+def secret_files(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
+    """The files that secrets are read from, by the field of the setting."""
+    texts = {**file_settings(environ.get("CALLSTREAM_CONFIG", ""), []), **environ}
+    named = {one.name: texts.get(f"{variable(one)}_FILE") for one in fields(Settings)}
+    return {name: Path(file) for name, file in named.items() if file}
 
 
 def file_settings(path: str, wrong: list[SettingsError]) -> dict[str, str]:

@@ -24,6 +24,7 @@ KNOWN_TEXTS = {
     "stream/service/settings.py": {"OSError", "ValueError"},
     "stream/core/alerting/rules.py": {"TOMLDecodeError", "ValidationError"},
     "stream/service/tables/toml_table.py": {"ValueError", "ValidationError"},
+    "stream/api/access/token_files.py": {"ValueError"},
     "stream/gateway/receive/credentials.py": {"ValueError"},
     "stream/cli/simulate.py": {"ValueError"},
     "stream/cli/backfill.py": {"ValueError"},

@@ -57,7 +57,7 @@ PANELS = {
     "CallstreamIngestErrorBudgetBurn": ("callstream-pipeline", "Requests, by status code"),
     "CallstreamDown": ("callstream-pipeline", "Roles, as Prometheus sees them"),
     "CallstreamAlertSinkDown": ("callstream-pipeline", "Sinks that take alerts"),
-    "CallstreamConfigReloadFailed": ("callstream-pipeline", "Rules of alerts refused"),
+    "CallstreamConfigReloadFailed": ("callstream-pipeline", "Files refused that were read again"),
     "CallstreamWorkerNotRunning": ("callstream-pipeline", "Workers, by state"),
     "CallstreamConsumerLagGrowing": ("callstream-pipeline", "Lag, by topic"),
     "CallstreamHeartbeatStale": ("callstream-pipeline", "Age of the heartbeat, by stage"),

@@ -287,9 +287,9 @@ def processes() -> Sequence[AnyPanel]:
             width=6,
         ),
         lines(
-            "Rules of alerts refused",
-            "Workers that refused their file of alert rules at the last SIGHUP and keep those that they had. "
-            "`callstream config check` says why.",
+            "Files refused that were read again",
+            "Workers that refused their file of alert rules at the last SIGHUP, and APIs that refused a "
+            "file of tokens: they keep what they had. `callstream config check` says why.",
             Query(f"{q.total('config_last_reload_successful', by='instance')} == bool 0", "{{instance}}"),
             unit=COUNT,
             limits=limits.ANY,

@@ -6,7 +6,7 @@ import base64
 import binascii
 import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stream.api.problems import Refused
@@ -36,11 +36,13 @@ Headers = Mapping[bytes, bytes]
 class Caller:
     """- `name`: of the token. - `accounts`: provider ids of the accounts that it reads; None: all of them.
     - `reads_numbers`: numbers are shown as they are stored; otherwise they are masked.
+    - `digest`: of the token; a new token of the same name is another caller.
     """
 
     name: str
     accounts: frozenset[str] | None
     reads_numbers: bool
+    digest: str = field(default="", repr=False)
 
     def may_read(self, account: str | None) -> bool:
         """Whether records of this account may be shown."""
@@ -51,12 +53,21 @@ class Callers:
     """Finds the caller of a request. Without tokens, only local requests are allowed."""
 
     def __init__(self, tokens: Sequence[ApiToken]) -> None:
+        self._local = Caller(LOCAL, None, True)
+        self.use(tokens)
+
+    def use(self, tokens: Sequence[ApiToken]) -> None:
+        """From now on, these are the tokens."""
         self._by_digest = {
-            one.digest: Caller(one.name, one.accounts, READ_NUMBERS in one.scopes)
+            one.digest: Caller(one.name, one.accounts, READ_NUMBERS in one.scopes, one.digest)
             for one in tokens
             if READ in one.scopes
         }
-        self._local = Caller(LOCAL, None, True)
+
+    def knows(self, caller: Caller) -> bool:
+        """Whether a caller that was found may still read what it could."""
+        found = self._by_digest.get(caller.digest) if self.are_configured else self._local
+        return found == caller
 
     @property
     def are_configured(self) -> bool:

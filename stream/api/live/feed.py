@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 import msgspec
 
+from stream.api.access.caller import Caller
 from stream.api.live import positions
 from stream.api.live.positions import Positions
 from stream.api.live.selection import LiveRecord, LiveSelection
@@ -45,16 +46,26 @@ Counted = Callable[[str], None]
 
 
 class LiveFeed:
-    """`topics`: names by kind. `read`: is told the kind of each record. Runs in `run`, until cancelled."""
+    """`topics`: names by kind. `read`: is told the kind of each record. Runs in `run`, until cancelled.
+
+    - `knows`: whether a caller may still follow what it could.
+    """
 
     def __init__(
-        self, connection: Connection, topics: Mapping[str, str], *, most: int, read: Counted
+        self,
+        connection: Connection,
+        topics: Mapping[str, str],
+        *,
+        most: int,
+        read: Counted,
+        knows: Callable[[Caller], bool],
     ) -> None:
         self._connection = connection
         self._kinds = {topic: kind for kind, topic in topics.items()}
         self.topics = tuple(topics.values())
         self._most = most
         self._told = read
+        self._knows = knows
         self._subscriptions: set[LiveSubscription] = set()
         self._wanted = asyncio.Event()
         self._connected = asyncio.Event()
@@ -90,6 +101,7 @@ class LiveFeed:
         subscription.joined = dict(self._positions)
         self._subscriptions.add(subscription)
         self._wanted.set()
+        self.end_unknown()
         try:
             yield subscription
         finally:
@@ -151,6 +163,12 @@ class LiveFeed:
         """End all subscriptions."""
         for one in self._subscriptions:
             one.end(why)
+
+    def end_unknown(self) -> None:
+        """End the subscriptions of callers whose token was taken back or changed."""
+        for one in self._subscriptions:
+            if not self._knows(one.selection.caller):
+                one.end("revoked")
 
     def _restart(self, why: Ending) -> None:
         """Begin at the ends of the topics: the records between are gone."""

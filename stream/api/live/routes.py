@@ -46,6 +46,7 @@ STREAM = "text/event-stream"
 REASONS = {
     "slow": "Too many records wait for this client: read faster, or filter. Resume with Last-Event-ID.",
     "stopping": "This server stops. Resume with Last-Event-ID.",
+    "revoked": "The token was taken back or changed.",
     "lost": "The records behind this position are gone. Ask the archive, and begin anew.",
 }
 """Why a stream ends, as its last message says it."""
@@ -162,6 +163,8 @@ class LiveStream:
                 yield _message(id=last_event_id, retry=RETRY_MS)
                 try:
                     async for record in self._feed.missed(since, subscription.joined):
+                        if subscription.ending == "revoked":
+                            break
                         if self._selection.admits(record):
                             yield self._of(record)
                 except KafkaError:

@@ -12,7 +12,7 @@ from stream.api.live.selection import LiveRecord, LiveSelection
 QUEUE = 1000
 """Records that wait for a subscriber."""
 
-Ending = Literal["slow", "stopping", "lost"]
+Ending = Literal["slow", "stopping", "lost", "revoked"]
 
 
 class LiveSubscription:
@@ -36,8 +36,10 @@ class LiveSubscription:
                 self._woken.set()
 
     def end(self, why: Ending) -> None:
-        """What waits is still sent, then the stream ends."""
-        self.ending = self.ending or why
+        """What waits is still sent, then the stream ends; of `revoked`, nothing more is sent."""
+        if why == "revoked":
+            self._waiting.clear()
+        self.ending = why if why == "revoked" else self.ending or why
         self._woken.set()
 
     async def next(self, timeout_s: float) -> LiveRecord | None:

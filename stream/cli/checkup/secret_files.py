@@ -13,6 +13,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from stream.cli.checkup.check import Check
+from stream.service import settings
 from stream.service.settings import Settings, file_settings, variable
 
 NAME = "secret files"
@@ -46,14 +47,10 @@ def named_files(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
     tables name are in their values.
     """
     inside = file_settings(environ.get("CALLSTREAM_CONFIG", ""), [])
-    found = {}
-    for about in fields(Settings):
-        if not about.metadata["secret"]:
-            continue
-        name = variable(about)
-        if file := environ.get(f"{name}_FILE", inside.get(f"{name}_FILE")):
-            found[f"{name}_FILE"] = Path(file)
-        elsewhere = about.name in TABLES and not re.search('"(secret|url)":', inside.get(name, ""))
+    secrets = {one.name: variable(one) for one in fields(Settings) if one.metadata["secret"]}
+    found = {f"{secrets[name]}_FILE": file for name, file in settings.secret_files(environ).items()}
+    for field, name in secrets.items():
+        elsewhere = field in TABLES and not re.search('"(secret|url)":', inside.get(name, ""))
         if name in inside and name not in environ and not elsewhere:
             found["CALLSTREAM_CONFIG"] = Path(environ["CALLSTREAM_CONFIG"]).expanduser()
     return found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from stream.service.metrics import family
 from stream.service.metrics import label_values as words
 from stream.service.metrics.family import Family, counter, gauge, histogram
 from stream.service.metrics.registry import MetricRegistry
@@ -18,7 +19,7 @@ NO_ROUTE = "none"
 CODES = ("200", "204", "304", "400", "401", "403", "404", "405", "413", "429", "500", "503", words.OTHER)
 REFUSALS = ("missing", "unknown", "other_account", "not_configured", "rate_limited")
 READ_OUTCOMES = ("success", "timeout", "error", "overloaded")
-ENDINGS = ("left", "slow", "stopping", "lost")
+ENDINGS = ("left", "slow", "stopping", "lost", "revoked")
 
 API_REQUESTS = counter(
     "api_requests_total",
@@ -57,7 +58,7 @@ API_LIVE_SUBSCRIBERS = gauge(
 API_LIVE_ENDED = counter(
     "api_live_ended_total",
     "Live streams that have ended: left (the client closed), slow (it did not read), "
-    "stopping (the role), lost (its records are no longer in Kafka).",
+    "stopping (the role), lost (its records are no longer in Kafka), revoked (its token was taken back).",
     "On slow: the client or its network is too slow for what it follows; let it filter.",
     {"reason": ENDINGS},
 )
@@ -67,6 +68,8 @@ API_LIVE_RECORDS = counter(
     "When it stays at 0 while calls run: is the broker reached? The log says so.",
     {"kind": ("event", "call", "alert")},
 )
+
+CONFIG_RELOADED = family.CONFIG_RELOADED
 
 FAMILIES = tuple(value for value in list(globals().values()) if isinstance(value, Family))
 """All of them, in the order above; SHARED beside them."""
@@ -108,6 +111,10 @@ class ApiMetrics(MetricRegistry):
         self.gauge(API_LIVE_SUBSCRIBERS).set(subscribers)
         if ended:
             self.count(API_LIVE_ENDED, ended)
+
+    def tokens_read(self, used: bool) -> None:
+        """A file of tokens was read again: whether its tokens are used, or those from before."""
+        self.gauge(CONFIG_RELOADED).set(used)
 
     def live_record(self, kind: str) -> None:
         self.count(API_LIVE_RECORDS, kind)

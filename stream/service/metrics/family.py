@@ -79,5 +79,13 @@ LOG_MESSAGES = counter(
     {"level": words.LOG_LEVELS},
 )
 
+CONFIG_RELOADED = gauge(
+    "config_last_reload_successful",
+    "1 when the file (a worker's alert rules, the API's tokens) is in use as it was last read, 0 if refused.",
+    "On 0: `callstream config check` says what is wrong with it; correct it, and send a worker SIGHUP again.",
+    several="min",
+)
+"""Of the roles that read a file again."""
+
 SHARED = (DEAD_LETTERS, PRODUCE_MESSAGES, PRODUCE_DURATION, BUILD_INFO, LABEL_VALUES_CAPPED, LOG_MESSAGES)
 """The families of every role."""

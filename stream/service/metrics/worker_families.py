@@ -15,6 +15,7 @@ from stream.core.events import REMARKS
 from stream.core.fetches import OUTCOMES, REASONS
 from stream.core.sources import FETCHED_SOURCES, PUSHED_SOURCES, SOURCES
 from stream.core.verdicts.table import FAULTS
+from stream.service.metrics import family
 from stream.service.metrics import label_values as words
 from stream.service.metrics.family import Family, counter, gauge, histogram
 
@@ -333,14 +334,7 @@ SCOPE_REPORTS_AHEAD = counter(
     "Correct the clock of the gateways and pollers: deliveries are dated by it.",
 )
 
-# Configuration
-
-CONFIG_RELOADED = gauge(
-    "config_last_reload_successful",
-    "1 when the alert rules in use are those of the file as it was last read, 0 when that file was refused.",
-    "On 0: `callstream config check` says what is wrong with the file; correct it and send SIGHUP again.",
-    several="min",
-)
+CONFIG_RELOADED = family.CONFIG_RELOADED
 
 FAMILIES = tuple(value for value in list(globals().values()) if isinstance(value, Family))
 """All of them, in the order above; SHARED beside them."""

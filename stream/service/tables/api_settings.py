@@ -38,7 +38,7 @@ class ApiFields:
     api_tokens: tuple[ApiToken, ...] = setting(
         (),
         "tokens with scopes and accounts, by hash, as `callstream api token` prints them: a line each, or "
-        "with `;`",
+        "with `;`; their file is read again when it changes",
         read_tokens,
         secret=True,
     )

@@ -160,8 +160,8 @@ def test_a_role_exports_its_families_and_those_of_all_roles(role: str) -> None:
 
 
 def test_no_family_is_declared_twice() -> None:
-    names = [family.name for families in (*ROLES.values(), SHARED) for family in families]
-    assert sorted(names) == sorted(set(names))
+    declared = {family for families in (*ROLES.values(), SHARED) for family in families}
+    assert sorted(family.name for family in declared) == sorted({family.name for family in declared})
 
 
 def test_the_page_has_a_line_for_each_family_and_for_what_is_left_out() -> None:
