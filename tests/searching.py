@@ -35,6 +35,12 @@ def register() -> None:
     settings.load_profile("steady")
 
 
+def examples(steady: int) -> int:
+    """How many a test tries that calls Hypothesis itself: `use` does not find its settings."""
+    fuzzes = settings.get_current_profile_name() == "fuzz"
+    return steady * MORE if fuzzes else steady
+
+
 def use(profile: str, tests: Iterable[Any]) -> None:
     """Apply `profile` to `tests` (functions), even to one that sets its own number of examples."""
     if profile != "fuzz":

@@ -29,7 +29,7 @@ def mixed(said: list[Delivery], seconds: list[int]) -> list[Fetched]:
 
 
 @given(deliveries, ticked_seconds)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_a_batch_that_was_aborted_comes_to_the_same_again(said: list[Delivery], seconds: list[int]) -> None:
     lane = Lane(POLLED)
     batch = mixed(said, seconds)
@@ -41,7 +41,7 @@ def test_a_batch_that_was_aborted_comes_to_the_same_again(said: list[Delivery], 
 
 
 @given(deliveries, ticked_seconds, st.integers(0, 10))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_another_worker_goes_on_as_the_first_would_have(
     said: list[Delivery], seconds: list[int], taken_over: int
 ) -> None:

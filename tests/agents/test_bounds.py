@@ -23,7 +23,7 @@ from tests.agents.batches import KEY, PARTITION, TOPICS, Lane, a_tick, records
 from tests.core.deliveries import answered_call, calls_row, insight
 
 STORE_LIMIT_BYTES = 1024
-LIVE, FEW = 200_000, 200
+LIVE, FEW = 20_000, 200
 NOW_S = 60
 
 

@@ -211,7 +211,7 @@ def test_an_unreadable_state_does_not_prevent_the_assignment_of_its_partition() 
 
 
 @given(deliveries, ticked_seconds, st.integers(1, 5), st.sampled_from((1, 2, 3, 250)))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_outputs_do_not_depend_on_shared_batches_and_the_index_holds_each_call_once(
     said: list[Delivery], seconds: list[int], size: int, looks: int
 ) -> None:

@@ -14,8 +14,9 @@ from stream.api.app import make_app
 from stream.api.service import routes
 from tests.api.clients import ALL, bearer, parts
 from tests.api.two_accounts import A_AND_B, archive_of
+from tests.searching import examples
 
-SOME = settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=[*HealthCheck])
+SOME = settings(max_examples=examples(3), suppress_health_check=[*HealthCheck])
 """Examples of each route, with parameters as the document wants them, and as it does not."""
 
 CHECKS = (
@@ -36,6 +37,7 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield found.exclude(path_regex="^/v1/live")
 
 
+@pytest.mark.hypothesis
 def test_no_request_has_an_answer_that_the_document_does_not_name(described: Any) -> None:
     operations = [found.ok() for found in described.get_all_operations()]
     assert len(operations) >= 6

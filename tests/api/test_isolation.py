@@ -101,6 +101,13 @@ def _paths(http: TestClient[Any]) -> list[str]:
     ]
 
 
+def _places(path: str, http: TestClient[Any]) -> list[str]:
+    """The path, and with the ending that Twilio's have, if it leads anywhere."""
+    ended = f"{path}.json"
+    is_known = http.get(ended, headers=bearer(ALL), follow_redirects=False).status_code != 404
+    return [path, ended] if is_known else [path]
+
+
 def _timeless(answer: Any) -> str:
     """Where it leads and its body, without the time of day that a page shows."""
     return answer.headers.get("location", "") + re.sub(r"[0-9]{2}:[0-9]{2}:[0-9]{2}", "", answer.text)
@@ -116,15 +123,16 @@ def test_a_token_of_one_account_learns_nothing_of_another(
     assert len(paths) >= 6
     for path in paths:
         differs = False
-        for suffix, query in product(("", ".json"), QUERIES):
-            url = f"{_filled(path, key)}{suffix}?{query}"
+        for place, query in product(_places(_filled(path, key), both), QUERIES):
+            url = f"{place}?{query}"
             for headers in (bearer(READ_A), bearer(NUMBERS_A), basic(ACCOUNT_A, READ_A)):
                 before, after = (one.get(url, headers=headers, follow_redirects=False) for one in apis)
                 assert after.status_code < 500, url
                 if (before.status_code, _timeless(before)) != (after.status_code, _timeless(after)):
                     told.append(url)
-            before, after = (one.get(url, headers=bearer(ALL), follow_redirects=False) for one in apis)
-            differs = differs or _timeless(before) != _timeless(after)
+            if not differs:
+                before, after = (one.get(url, headers=bearer(ALL), follow_redirects=False) for one in apis)
+                differs = _timeless(before) != _timeless(after)
         if not differs and path not in WITHOUT_CALLS:
             unseen.append(path)
     assert told == []
