@@ -10,7 +10,7 @@ from itertools import chain, islice
 
 from agents.due_index import DueIndex, TickFailure
 from agents.held import held_series, scope_series
-from stream.core.alerting.scopes import Scope, Told, dump_scope, load_scope
+from stream.core.alerting.scopes import Scope, Told, dump_scope, is_scope, load_scope
 from stream.core.call.identity_pages import Pages
 from stream.core.call.state import Call, dump, load
 from stream.core.delivery.subscriptions import KEY as SUBSCRIPTIONS_KEY
@@ -29,6 +29,7 @@ CACHED_CALLS = 1024
 class PartitionMemory:
     """What is kept in memory of an assigned partition, beside its table. Only commits change it.
 
+    - `scopes`: the keys of the scopes in the table.
     - `cache`: the last calls that were committed, decoded, so that they are not read from the store. A batch
       takes a call out and only its commit puts it back: one that an aborted batch changed is read again.
     - `due`: the index of due calls; `failures`: calls on which a tick failed. Their position in the index is
@@ -39,11 +40,18 @@ class PartitionMemory:
     """
 
     subscriptions: Subscriptions = field(default_factory=dict)
+    scopes: set[bytes] = field(default_factory=set)
     cache: dict[bytes, Call] = field(default_factory=dict)
     due: DueIndex = field(default_factory=DueIndex)
     failures: dict[bytes, TickFailure] = field(default_factory=dict)
     errors_in_a_row: int = 0
     successes: int = 0
+
+    def add(self, due_s: int, key: bytes) -> None:
+        """An entry of the table, which is due at `due_s`."""
+        self.due.add(due_s, key)
+        if is_scope(key):
+            self.scopes.add(key)
 
 
 class BatchState:
@@ -143,6 +151,19 @@ class BatchState:
         self.scopes_hold[key] = scope_series(now)
         self.move(key, was_s, now.due_s if now is not None else None)
 
+    def scopes_with(self, part: bytes) -> list[bytes]:
+        """The keys of the scopes whose state contains these bytes, sorted."""
+        return [
+            key
+            for key in sorted(self.memory.scopes | self.scopes.keys())
+            if part in ((self.scopes[key] if key in self.scopes else self.get(key)) or b"")
+        ]
+
+    def forget_samples(self, key: str) -> None:
+        """Let the batch tell nothing of a forgotten call."""
+        for told in self.told.values():
+            told.samples = [one for one in told.samples if one[2] != key]
+
     def observe(self, observed: Observed) -> None:
         """Add what a call tells about a scope to what this batch tells."""
         told = self.told.get(observed.scope)
@@ -219,6 +240,8 @@ class BatchState:
                 memory.failures.pop(key, None)
             else:
                 memory.failures[key] = failure
+        for key, stored in self.scopes.items():
+            (memory.scopes.discard if stored is None else memory.scopes.add)(key)
         cache = memory.cache
         for key, call in self.calls.items():
             if call is None:

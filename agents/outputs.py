@@ -30,7 +30,7 @@ from stream.core.effects import (
 from stream.core.events import Envelope, Event, Reading
 from stream.core.fetches import FetchRequest, account_key
 from stream.core.timestamps import instant
-from stream.engine.batch import KEYED, Output, Record
+from stream.engine.batch import EACH, KEYED, Output, Record
 from stream.kafka.envelope_codec import Headers, dead_letter_headers
 from stream.kafka.topics import Topics
 from stream.service.metrics import worker_families as f
@@ -67,6 +67,7 @@ def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, dep
             written.append((topics.scopes, (whom.encode(), _encode(effect), (), KEYED)))
         elif kind is CallForgotten:
             written.append((topics.ended, (key, None, (), None)))
+            written.append((topics.scopes, (key, _encode(effect), (), EACH)))
         else:
             # One poller gets all requests of an account, and so keeps to its rate limit.
             account = account_key(effect.key.partition(":")[0], effect.account)

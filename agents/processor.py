@@ -19,7 +19,7 @@ from agents.call_folder import CallFolder, ReadRecord, kind_of, read_tick
 from agents.due_index import DEAD_LETTER_AFTER, next_failure
 from agents.held import due_and_held
 from agents.outputs import count_delivery, dead_letter, dead_letter_call, write
-from agents.scopes import TOLD_PER_BATCH, apply_told, tick_scope, write_told
+from agents.scopes import TOLD_PER_BATCH, apply_told, forget_in_scopes, tick_scope, write_told
 from stream.core.alerting.rules import Rules
 from stream.core.alerting.scopes import is_scope
 from stream.core.call.gaps import configuration_of, show_at_end
@@ -101,7 +101,7 @@ class CallProcessor:
                 # Its next delivery becomes a dead letter. It must not keep the partition from being assigned.
                 counts[f.PROCESSING_ERRORS, "ticks", type(error).__name__] += 1
                 continue
-            memory.due.add(due_s, key)
+            memory.add(due_s, key)
             for series in held:
                 counts.gauges[series] += 1
         self.partitions[partition] = memory
@@ -208,6 +208,7 @@ class CallProcessor:
         due_s = call.due_s if call is not None else None
         mark, effects = self.folder.forget(call, envelope, record, batch.pages)
         self._keep(batch, key, due_s, mark, effects)
+        batch.forget_samples(key.decode())
 
     def _keep(
         self, batch: BatchState, key: bytes, due_s: int | None, call: Call | None, effects: list[Any]
@@ -230,8 +231,9 @@ class CallProcessor:
             kind = kind_of(record.value)
             if kind in ("child", "sibling"):
                 self._apply_relative(batch, record)
-            elif kind == "told":
-                apply_told(batch, record, self._topics, self.folder.policy, self._deployment)
+            elif kind in ("told", "forgotten"):
+                apply = apply_told if kind == "told" else forget_in_scopes
+                apply(batch, record, self._topics, self.folder.policy, self._deployment)
             else:
                 raise DecodeError("unknown_source", f"no record of this topic is of kind {kind}")
         except DecodeError as error:

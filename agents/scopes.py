@@ -10,9 +10,12 @@ import msgspec
 
 from agents.batch_state import BatchState
 from agents.outputs import write
-from stream.core.alerting.conditions import take, tick
+from stream.core.alerting.conditions import forget_call, take, tick
 from stream.core.alerting.scopes import held_back, read_told, scope_key
+from stream.core.effects import CallForgotten
+from stream.core.events import DecodeError
 from stream.core.policy import CallPolicy
+from stream.core.timestamps import instant
 from stream.engine.batch import KEYED, Output, Record
 from stream.kafka.topics import Topics
 from stream.service.metrics import worker_families as f
@@ -23,6 +26,7 @@ take some milliseconds, and the event loop waits meanwhile.
 """
 
 _encode = msgspec.json.Encoder().encode
+_read_forgotten = msgspec.json.Decoder(CallForgotten).decode
 
 
 def write_told(batch: BatchState, topics: Topics) -> None:
@@ -48,6 +52,28 @@ def apply_told(
     scope, alerts = take(before, told, policy)
     write(batch, key, alerts, topics, deployment)
     batch.keep_scope(key, was_s, scope)
+
+
+def forget_in_scopes(
+    batch: BatchState, record: Record, topics: Topics, policy: CallPolicy, deployment: str
+) -> None:
+    """Take a forgotten call, of whatever partition, out of the samples of this partition's scopes.
+
+    The states are searched, not read: a thousand scopes take some milliseconds. Raises DecodeError.
+    """
+    batch.told_taken += 1
+    try:
+        forgotten = _read_forgotten(record.value or b"")
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise DecodeError("invalid_field", "the record of a forgotten call cannot be read") from None
+    now_us = instant(forgotten.received_at)
+    if now_us is None:
+        raise DecodeError("invalid_field", "received_at is not an RFC 3339 time")
+    for key in batch.scopes_with(forgotten.key.encode()):
+        scope = batch.scope(key)
+        assert scope is not None
+        write(batch, key, forget_call(scope, forgotten.key, now_us, policy), topics, deployment)
+        batch.keep_scope(key, scope.due_s, scope)
 
 
 def tick_scope(

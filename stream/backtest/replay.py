@@ -16,7 +16,7 @@ import orjson
 
 from stream.backtest.recording import SLICE_RECORDS, RecordedSlice
 from stream.core.timestamps import SECOND_US, utc
-from stream.engine.batch import KEYED, Batch, Output, Processor
+from stream.engine.batch import EACH, KEYED, Batch, Output, Processor
 from stream.kafka.partitions import partition_of
 from stream.kafka.topics import Topics
 
@@ -141,10 +141,11 @@ class Replay:
         self.unreadable += len(outputs.get(self._topics.dead_letters, ()))
         for one in outputs.get(self._topics.scopes, ()):
             key, value, _, partition = Output(*one)
-            target = partition_of(key or b"", len(self.partitions)) if partition == KEYED else number
-            if target in self._numbers or _is_of_a_scope(value):
-                record = self._derived(self._topics.scopes, target, 0, key, value)
-                self.partitions[target].told.append(record)
+            keyed = partition_of(key or b"", len(self.partitions)) if partition == KEYED else number
+            for target in range(len(self.partitions)) if partition == EACH else (keyed,):
+                if target in self._numbers or _is_of_a_scope(value):
+                    record = self._derived(self._topics.scopes, target, 0, key, value)
+                    self.partitions[target].told.append(record)
 
     def _derived(
         self, topic: str, number: int, second: int, key: bytes | None, value: bytes | None
@@ -154,4 +155,4 @@ class Replay:
 
 def _is_of_a_scope(value: bytes | None) -> bool:
     """A call whose deliveries are not read is not to begin because another one names it."""
-    return bool(orjson.loads(value or b"{}").get("kind") == "told")
+    return orjson.loads(value or b"{}").get("kind") in ("told", "forgotten")

@@ -189,10 +189,13 @@ class CallEvicted(msgspec.Struct):
     reason: str
 
 
-class CallForgotten(msgspec.Struct):
-    """A call was forgotten: its records are to go from the compacted topics, too."""
+class CallForgotten(msgspec.Struct, tag="forgotten", tag_field="kind"):
+    """A call was forgotten: its records are to go from the compacted topics, too, and it is to go from the
+    samples of conditions, which may be in any partition. A record of the scopes topic.
+    """
 
     key: str
+    received_at: str
 
 
 class Observed(msgspec.Struct, gc=False):

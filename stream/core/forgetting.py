@@ -86,7 +86,7 @@ def forget(
     )
     event.id, event.received_at, event.origin = id_, envelope.received_at, origin
     event.account_alias = policy.alias(event.account)
-    effects += [event, CallForgotten(request.key)]
+    effects += [event, CallForgotten(request.key, envelope.received_at)]
     mark = new_call(request.key, None)
     mark.forgotten = mark.ended = True
     mark.arrival.first_us = envelope.received_us

@@ -10,9 +10,9 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from stream.kafka.transactional_producer import KEYED, Output
+from stream.kafka.transactional_producer import EACH, KEYED, Output
 
-__all__ = ["KEYED", "Batch", "BatchPolicy", "Output", "Processor", "Record"]
+__all__ = ["EACH", "KEYED", "Batch", "BatchPolicy", "Output", "Processor", "Record"]
 
 
 class BatchPolicy(NamedTuple):

@@ -42,6 +42,8 @@ KEYED = -1
 """As an output's partition: the one that the key hashes to (murmur2, Java's default) in the output's own
 topic.
 """
+EACH = -2
+"""As an output's partition: every one, once."""
 
 FENCED = (ProducerFenced, InvalidProducerEpoch, InvalidProducerIdMapping, UnknownProducerId)
 REFUSED = (MessageSizeTooLargeError, RecordListTooLargeError)
@@ -55,8 +57,8 @@ Produced = Callable[[str, int, float, bool], None]
 
 
 class Output(NamedTuple):
-    """One record to be written. `partition` None is the producer's own number, `KEYED` the key's, and bytes
-    are a key of their own that chooses it.
+    """One record to be written. `partition` None is the producer's own number, `KEYED` the key's, `EACH` all
+    of them, and bytes are a key of their own that chooses it.
 
     On the hot path a plain tuple of the four will do; it takes a tenth of the time to make.
     """
@@ -276,6 +278,10 @@ def spread_by_partition(records: Iterable[Output], count: int) -> dict[int, list
     parts: dict[int, list[Output]] = {}
     for record in records:
         partition = record[3]
+        if partition == EACH:
+            for number in range(count):
+                parts.setdefault(number, []).append(record)
+            continue
         if partition == KEYED:
             partition = record[0] or b""
         if isinstance(partition, bytes):

@@ -22,6 +22,7 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata
 
 from stream.kafka.transactional_producer import (
+    EACH,
     KEYED,
     Closed,
     CommittedOffset,
@@ -68,6 +69,15 @@ def test_a_keyed_output_goes_where_java_s_default_partitioner_sends_its_key() ->
         expected.setdefault((number & 0x7FFFFFFF) % 12, []).append(output)
     expected.setdefault(7, []).append(Output(b"k", b"v", (), 7))
     assert spread == expected
+
+
+def test_an_output_may_go_to_each_partition() -> None:
+    everywhere, here = Output(b"k", b"v", (), EACH), Output(b"k", b"w", (), 1)
+    assert spread_by_partition([everywhere, here], 3) == {
+        0: [everywhere],
+        1: [everywhere, here],
+        2: [everywhere],
+    }
 
 
 def test_an_output_may_have_another_key_choose_its_partition() -> None:

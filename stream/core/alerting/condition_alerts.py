@@ -92,6 +92,7 @@ def condition_alert(
     )
     samples = scope.samples.get(one.bad) or scope.samples.get(one.early or "") or []
     made.samples = [AlertSample(key, utc(at_us), text) for at_us, key, text in samples]
+    episode.shown = tuple(one.key for one in made.samples)
     made.links = policy.alert_rules.links(
         {
             # A call that shows it: one looks at an example first.

@@ -81,6 +81,24 @@ def tick(scope: Scope, now_us: int, policy: CallPolicy) -> tuple[Scope | None, l
     return scope, alerts
 
 
+def forget_call(scope: Scope, key: str, now_us: int, policy: CallPolicy) -> list[Alert]:
+    """Take a forgotten call out of the samples. What fires and shows it is written again without it."""
+    for kept in scope.samples.values():
+        kept[:] = [one for one in kept if one[1] != key]
+    alerts: list[Alert] = []
+    for name, one in conditions_of(scope):
+        episode = scope.episodes.get(name)
+        if episode is None or key not in episode.shown:
+            continue
+        episode.shown = tuple(shown for shown in episode.shown if shown != key)
+        if episode.firing:
+            rule = _rule_of(scope, one, policy)
+            episode.revision += 1
+            trend = trend_of(scope, name, one, rule)
+            alerts.append(condition_alert(scope, name, one, rule, episode, trend, now_us, policy, ""))
+    return alerts
+
+
 # -- whether a condition holds
 
 
@@ -169,11 +187,10 @@ def _threshold(rule: Rule, trend: Trend) -> float:
 
 def _review(scope: Scope, now_us: int, policy: CallPolicy) -> list[Alert]:
     """Compare what holds with the episodes, and write what differs. Sets when to look again."""
-    _, kind, account, rest = scope.parts
     alerts: list[Alert] = []
     due_us = scope.heard_us + IDLE_S * SECOND_US
     for name, one in conditions_of(scope):
-        rule = policy.alert_rules.rule(one.rule_id, account or None, rest if kind == "endpoint" else "")
+        rule = _rule_of(scope, one, policy)
         episode = scope.episodes.get(name)
         firing = episode is not None and episode.firing
         if not firing and not _may_hold(scope, name, one, rule):
@@ -205,6 +222,11 @@ def _review(scope: Scope, now_us: int, policy: CallPolicy) -> list[Alert]:
             alerts.append(condition_alert(scope, name, one, rule, episode, trend, now_us, policy, code))
     scope.due_s = -(-due_us // SECOND_US)
     return alerts
+
+
+def _rule_of(scope: Scope, one: Condition, policy: CallPolicy) -> Rule:
+    _, kind, account, rest = scope.parts
+    return policy.alert_rules.rule(one.rule_id, account or None, rest if kind == "endpoint" else "")
 
 
 def _may_hold(scope: Scope, name: str, one: Condition, rule: Rule) -> bool:
@@ -245,16 +267,15 @@ def _forget(scope: Scope, oldest: int, policy: CallPolicy) -> None:
     """Fold the minutes before the horizon into the trends, keeping those that their windows still need."""
     if not scope.minutes or scope.minutes[0][0] >= oldest - LONGEST_WINDOW_MIN - HALF_LIFE_MIN:
         return
-    _, kind, account, rest = scope.parts
     kept = scope.minutes
     scope.minutes = [one for one in kept if one[0] < oldest]
     for name, one in conditions_of(scope):
-        rule = policy.alert_rules.rule(one.rule_id, account or None, rest if kind == "endpoint" else "")
+        rule = _rule_of(scope, one, policy)
         scope.past[name] = trend_of(scope, name, one, rule)
     scope.minutes = [one for one in kept if one[0] >= oldest - LONGEST_WINDOW_MIN]
     counted = {name for _, counts in scope.minutes for name in counts}
     for name in scope.bad_us.keys() - counted - {one.early for one in CONDITIONS["endpoint"]}:
         episode = scope.episodes.get(name)
-        if kind == "failures" and (episode is None or not episode.firing):
+        if scope.parts[1] == "failures" and (episode is None or not episode.firing):
             for kept_by_code in (scope.bad_us, scope.samples, scope.past, scope.quiet, scope.episodes):
                 kept_by_code.pop(name, None)

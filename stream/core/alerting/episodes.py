@@ -24,6 +24,7 @@ class Episode(msgspec.Struct, array_like=True):
 
     - `opened_by`: the identity of what opened it.
     - `revision`: 0 before the first one; `occurrences`: as in the last revision.
+    - `shown`: of a condition, the calls that are samples in the last revision.
     """
 
     opened_by: str
@@ -35,6 +36,7 @@ class Episode(msgspec.Struct, array_like=True):
     revision: int = 0
     occurrences: int = 0
     evidence: list[AlertEvidence] = []
+    shown: tuple[str, ...] = ()
 
     def fire(self, severity: Severity, occurrences: int, *, confirmed: bool) -> bool:
         """It is true now. True if that makes a revision. The severity of an episode only rises, and what was
