@@ -29,7 +29,7 @@ from tests.simulator.rest.resource_fakes import KEYS, TELNYX_KEY, TOKEN, basic
 ENDS_S = 4000.0
 """From the last callback to the last read: a summary is complete then."""
 
-CALLS = 120
+CALLS = 80
 
 
 @dataclass

@@ -53,7 +53,7 @@ def test_a_row_that_was_read_too_early_goes_on_with_what_callbacks_told(tmp_path
     def is_last(event: dict[str, Any]) -> bool:
         return event["source"] == "twilio_call" and event["status"] in TERMINAL
 
-    with simulated(tmp_path, calls=CALLS, looks_every=3, leave_out=is_last) as found:
+    with simulated(tmp_path, calls=CALLS, looks_every=6, leave_out=is_last) as found:
         rows = pairs(found)
     assert [invented(*pair) for pair in rows] == [[]] * len(rows)
     early = [(theirs, ours) for theirs, ours in rows if ours["date_created"]]
@@ -87,7 +87,7 @@ def test_what_a_log_of_deliveries_tells_alone_is_told(tmp_path: Path) -> None:
     def is_log(event: dict[str, Any]) -> bool:
         return event["source"] == "telnyx_call_event" and event["family"] in ("delivery", "request_log")
 
-    with simulated(tmp_path, calls=CALLS, looks_every=3, leave_out=is_log) as found:
+    with simulated(tmp_path, calls=CALLS, looks_every=6, leave_out=is_log) as found:
         theirs = [row for row in log_of(found.provider) if row["type"] == "webhook"]
         ours = log_of(found.callstream)
     assert [invented(*pair) for pair in zip(theirs, ours, strict=True)] == [[]] * len(theirs)

@@ -106,39 +106,53 @@ def test_a_fault_of_ours_is_not_hidden() -> None:
         raise TlsError("nobody said that it may come")
 
 
+LEVELS = {
+    ("", False): "lanes=IW fetches=IW access=W conn=W",
+    ("", True): "lanes=DIW fetches=DIW access=IW conn=IW",
+    ("warning", False): "lanes=W fetches=W access=W conn=W",
+    ("warning", True): "lanes=DIW fetches=DIW access=IW conn=IW",
+    ("warning,callstream.poller=debug,aiokafka=info", False): "lanes=W fetches=DIW access=W conn=IW",
+    ("callstream.gateway.access=info", False): "lanes=IW fetches=IW access=IW conn=W",
+}
+"""What is logged, by the setting and whether `-v` is given."""
+
 LOGGING = """
-import logging, sys
+import logging, os, sys
 from stream.cli.support.startup import log_to_stderr
 from stream.service.settings import load
-log_to_stderr(load(), verbose="-v" in sys.argv)
-for name in ("callstream.lanes", "callstream.poller.fetches", "callstream.gateway.access", "aiokafka.conn"):
-    for level in (logging.DEBUG, logging.INFO, logging.WARNING):
-        logging.getLogger(name).log(level, f"said at {level}")
+for level, verbose in eval(sys.argv[1]):
+    if not os.fork():
+        log_to_stderr(load({**os.environ, "CALLSTREAM_LOG_LEVEL": level}), verbose=verbose)
+        callstream = ("callstream.lanes", "callstream.poller.fetches", "callstream.gateway.access")
+        for name in (*callstream, "aiokafka.conn"):
+            for at in (logging.DEBUG, logging.INFO, logging.WARNING):
+                logging.getLogger(name).log(at, f"said at {at}")
+        os._exit(0)
+    os.wait()
+    print("end", file=sys.stderr, flush=True)
 """
 
 
-@pytest.mark.parametrize(
-    ("level", "arguments", "shown"),
-    [
-        ("", (), "lanes=IW fetches=IW access=W conn=W"),
-        ("", ("-v",), "lanes=DIW fetches=DIW access=IW conn=IW"),
-        ("warning", (), "lanes=W fetches=W access=W conn=W"),
-        ("warning", ("-v",), "lanes=DIW fetches=DIW access=IW conn=IW"),
-        ("warning,callstream.poller=debug,aiokafka=info", (), "lanes=W fetches=DIW access=W conn=IW"),
-        ("callstream.gateway.access=info", (), "lanes=IW fetches=IW access=IW conn=W"),
-    ],
-)
-def test_the_level_is_set_for_callstream_and_for_one_logger(
-    level: str, arguments: tuple[str, ...], shown: str
-) -> None:
-    environ = {**os.environ, "CALLSTREAM_LOG_FORMAT": "json", "CALLSTREAM_LOG_LEVEL": level}
+def test_the_level_is_set_for_callstream_and_for_one_logger() -> None:
+    environ = {**os.environ, "CALLSTREAM_LOG_FORMAT": "json"}
     done = subprocess.run(
-        [sys.executable, "-c", LOGGING, *arguments], env=environ, capture_output=True, text=True, check=True
+        [sys.executable, "-c", LOGGING, repr([*LEVELS])],
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    found: dict[str, str] = {name.partition("=")[0]: "" for name in shown.split()}
-    for line in map(json.loads, done.stderr.splitlines()):
+    *said, rest = done.stderr.split("end\n")
+    assert rest == ""
+    assert dict(zip(LEVELS, map(levels_in, said), strict=True)) == LEVELS
+
+
+def levels_in(log: str) -> str:
+    """The first letters of the levels at which each logger has said something."""
+    found = dict.fromkeys(("lanes", "fetches", "access", "conn"), "")
+    for line in map(json.loads, log.splitlines()):
         found[line["logger"].rpartition(".")[2]] += line["level"][0].upper()
-    assert " ".join(f"{name}={levels}" for name, levels in found.items()) == shown
+    return " ".join(f"{name}={levels}" for name, levels in found.items())
 
 
 @pytest.mark.parametrize(
