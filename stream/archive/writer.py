@@ -34,6 +34,7 @@ from stream.archive.rows import (
     time_of,
     times_of,
 )
+from stream.archive.samples import shown_in, without_forgotten
 from stream.archive.store.sqlite_statements import SqliteStatements
 from stream.archive.store.statements import AlertValues, EventValues, Statements
 from stream.core.forgetting import FORGET
@@ -246,9 +247,13 @@ class _Draft:
 
     def write(self, statements: Statements) -> None:
         if self._forgotten:
-            self.written.forgotten = statements.forget(self._forgotten)
+            self._forget(statements)
         keys = {line.fields.key for line in self._events} | self._records.keys()
         about = {one.call_key for one in self._alerts.values() if one.call_key is not None}
+        shown = {key for one in self._alerts.values() if one.call_key is None for key in shown_in(one.body)}
+        if shown:
+            statements.share_forgetting()
+            about |= shown
         marks = statements.forgotten_of(keys | about)
         if marks:
             self._drop_forgotten(marks)
@@ -279,6 +284,12 @@ class _Draft:
             ]
         )
         self.written.rows["alerts"] = statements.put_alerts(list(self._alerts.values()))
+
+    def _forget(self, statements: Statements) -> None:
+        self.written.forgotten = statements.forget(self._forgotten)
+        marks = {key: at_us + SLACK_US for key, at_us in self._forgotten.items()}
+        alerts = ((id_, without_forgotten(body, marks)) for id_, body in statements.condition_alerts())
+        statements.put_alert_bodies([(body, id_) for id_, body in alerts if body is not None])
 
     def _fold(self, calls: dict[str, CallRow], statements: Statements) -> list[CallRow]:
         """Change the rows of the calls by what is told of them. Adds the new ones to `calls`."""
@@ -319,10 +330,14 @@ class _Draft:
             key: line for key, line in self._records.items() if line.times.updated_us > marks.get(key, -1)
         }
         self._alerts = {
-            id_: one
+            id_: one if one.call_key is not None else _shown_without(one, marks)
             for id_, one in self._alerts.items()
             if one.call_key is None or one.updated_us > marks.get(one.call_key, -1)
         }
+
+
+def _shown_without(alert: AlertValues, marks: Mapping[str, int]) -> AlertValues:
+    return alert._replace(body=without_forgotten(alert.body, marks) or alert.body)
 
 
 def _values(line: _EventLine, call: CallRow) -> EventValues:

@@ -112,6 +112,7 @@ class PostgresqlStatements:
 
     def forget(self, marks: Mapping[str, int]) -> int:
         run = self._cursor.execute
+        run("SELECT pg_advisory_xact_lock(%s)", (FORGETTING_LOCK,))
         self._cursor.executemany(
             "INSERT INTO forgotten (key, day, at_us) VALUES (%s, %s, %s) ON CONFLICT (key) DO UPDATE "
             "SET day = excluded.day, at_us = greatest(forgotten.at_us, excluded.at_us)",
@@ -126,6 +127,15 @@ class PostgresqlStatements:
         ).rowcount
         deleted += run("DELETE FROM alerts WHERE call_key = ANY(%s)", keys).rowcount
         return deleted + run("DELETE FROM calls WHERE key = ANY(%s)", keys).rowcount
+
+    def share_forgetting(self) -> None:
+        self._cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", (FORGETTING_LOCK,))
+
+    def condition_alerts(self) -> Iterable[tuple[str, str]]:
+        return self._cursor.execute("SELECT episode_id, body FROM alerts WHERE call_key IS NULL").fetchall()
+
+    def put_alert_bodies(self, rows: Sequence[tuple[str, str]]) -> None:
+        self._cursor.executemany("UPDATE alerts SET body = %s WHERE episode_id = %s", rows)
 
     def forgotten_of(self, keys: Collection[str]) -> dict[str, int]:
         if not keys:
@@ -167,5 +177,5 @@ class PostgresqlStatements:
         )
 
 
-PARTITIONS_LOCK = 0x63616C6C01
+PARTITIONS_LOCK, FORGETTING_LOCK = 0x63616C6C01, 0x63616C6C02
 """Locks of PostgreSQL that the archive takes are numbers that begin with `call`."""

@@ -116,6 +116,15 @@ class SqliteStatements:
         deleted += self._run(f"DELETE FROM alerts WHERE call_key {_AMONG}", keys).rowcount
         return deleted + self._run(f"DELETE FROM calls WHERE key {_AMONG}", keys).rowcount
 
+    def share_forgetting(self) -> None:
+        pass  # no other transaction runs
+
+    def condition_alerts(self) -> Iterable[tuple[str, str]]:
+        return self._run("SELECT episode_id, body FROM alerts WHERE call_key IS NULL")
+
+    def put_alert_bodies(self, rows: Sequence[tuple[str, str]]) -> None:
+        self._run_many("UPDATE alerts SET body = ? WHERE episode_id = ?", rows)
+
     def forgotten_of(self, keys: Collection[str]) -> dict[str, int]:
         if not keys:
             return {}

@@ -71,4 +71,18 @@ class Statements(Protocol):
         """Delete all of these calls, and keep the marks: key and time. Returns the rows deleted."""
         ...
 
+    def share_forgetting(self) -> None:
+        """Until the end of this transaction, no other one forgets a call: it would not see the alerts that
+        this one writes.
+        """
+        ...
+
+    def condition_alerts(self) -> Iterable[tuple[str, str]]:
+        """(episode id, body) of the alerts that are about no single call: some for each endpoint."""
+        ...
+
+    def put_alert_bodies(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Change alerts: (body, episode id)."""
+        ...
+
     def forgotten_of(self, keys: Collection[str]) -> dict[str, int]: ...
