@@ -176,6 +176,16 @@ class BatchState:
         self.errors_in_a_row = 0
         self.successes += 1
 
+    def keep(self, key: bytes, was_s: int | None, call: Call | None) -> None:
+        """Keep a call as a record or a tick left it, None if it leaves the table. It was due at `was_s`.
+
+        The last step, which cannot fail: a record is applied as a whole or not at all.
+        """
+        self.calls[key] = call
+        due_s = call.due_s if call is not None else None
+        if due_s != was_s or self.failures or self.memory.failures:
+            self.move(key, was_s, due_s)
+
     # -- positions in the index
 
     def move(self, key: bytes, was: int | None, now: int | None) -> None:

@@ -7,6 +7,7 @@ headers that name the reason and the origin.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -58,6 +59,11 @@ def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, dep
             counted.append(effect)
         elif kind is CallRecord:
             written.append((topics.ended, (key, _encode(effect), record_headers(effect, deployment), None)))
+        elif kind is FetchRequest:
+            # One poller gets all requests of an account, and so keeps to its rate limit.
+            account = account_key(effect.key.partition(":")[0], effect.account)
+            written.append((topics.fetches, (key, _encode(effect), (), account)))
+            counted.append(effect)
         elif kind is Alert:
             alert, active = alert_outputs(effect, deployment)
             written += ((topics.alerts, alert), (topics.alerts_active, active))
@@ -65,26 +71,18 @@ def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, dep
         elif kind is ChildFound or kind is SiblingAnswered:
             whom = effect.parent_key if kind is ChildFound else effect.key
             written.append((topics.scopes, (whom.encode(), _encode(effect), (), KEYED)))
-        elif kind is CallForgotten:
+        else:
+            assert kind is CallForgotten
             written.append((topics.ended, (key, None, (), None)))
             written.append((topics.scopes, (key, _encode(effect), (), EACH)))
-        else:
-            # One poller gets all requests of an account, and so keeps to its rate limit.
-            account = account_key(effect.key.partition(":")[0], effect.account)
-            written.append((topics.fetches, (key, _encode(effect), (), account)))
-            counted.append(effect)
     for topic, output in written:
         batch.outputs[topic].append(output)
     for effect in counted:
-        kind = type(effect)
-        if kind is Observed:
-            batch.observe(effect)
-        elif kind is Alert:
-            _count_alert(batch.counts, effect)
-        elif kind is SubscriptionShown or kind is SubscriptionDisproved:
-            batch.subscriptions = learn(batch.subscriptions, effect)
-        else:
+        apply = _APPLIED.get(type(effect))
+        if apply is None:
             batch.counts.count_effect(effect)
+        else:
+            apply(batch, effect)
 
 
 def alert_outputs(alert: Alert, deployment: str) -> tuple[Output, Output]:
@@ -211,12 +209,12 @@ def count_delivery(counts: BatchCounts, folded: Folded, first: Reading, envelope
     if folded.result == "late":
         counts[f.EVENTS_OUT_OF_ORDER, source] += 1
     if first.occurred_us is not None:
-        counts.occurred_us[source].append(first.occurred_us)
-        counts.received_after_us[source].append(envelope.received_us - first.occurred_us)
+        counts.times_us[source] += (first.occurred_us, envelope.received_us)
 
 
-def _count_alert(counts: BatchCounts, alert: Alert) -> None:
+def _count_alert(batch: BatchState, alert: Alert) -> None:
     """Count an alert, and note when the event occurred that opened it: the latency is known at the commit."""
+    counts = batch.counts
     counts[f.ALERTS_PUBLISHED, alert.rule.id, alert.severity, alert.state] += 1
     if alert.revision > 1 or not alert.evidence:
         return
@@ -224,3 +222,16 @@ def _count_alert(counts: BatchCounts, alert: Alert) -> None:
     occurred_us = instant(evidence.occurred_at) if evidence.occurred_at is not None else None
     if occurred_us is not None:
         counts.alerted_us[evidence.source].append(occurred_us)
+
+
+def _learn(batch: BatchState, said: SubscriptionShown | SubscriptionDisproved) -> None:
+    batch.subscriptions = learn(batch.subscriptions, said)
+
+
+_APPLIED: dict[type[Any], Callable[[BatchState, Any], None]] = {
+    Observed: BatchState.observe,
+    Alert: _count_alert,
+    SubscriptionShown: _learn,
+    SubscriptionDisproved: _learn,
+}
+"""What becomes of the effects that the batch takes in. All others are counted by their kind."""

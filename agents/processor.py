@@ -9,8 +9,8 @@ metrics know how far folding has come.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import msgspec
 
@@ -24,7 +24,7 @@ from stream.core.alerting.rules import Rules
 from stream.core.alerting.scopes import is_scope
 from stream.core.call.gaps import configuration_of, show_at_end
 from stream.core.call.identity_pages import is_page
-from stream.core.call.state import SEEN_CAP, Call
+from stream.core.call.state import SEEN_CAP
 from stream.core.delivery.subscriptions import KEY as SUBSCRIPTIONS_KEY
 from stream.core.delivery.subscriptions import believed, load_subscriptions
 from stream.core.events import DecodeError, Envelope, Reading
@@ -117,20 +117,16 @@ class CallProcessor:
     def process(self, partition: int, records: Sequence[Record], get: Get) -> Batch:
         """Fold `records` in order, as many as one batch may take. Raises FaultyWorkerError."""
         batch = BatchState(partition, get, self.partitions[partition])
-        scopes, ticks = self._topics.scopes, self._topics.ticks
-        taken = 0
-        read: list[ReadRecord] = []
-        for at, record in enumerate(records):
-            taken = at + 1
-            read = read or self.folder.read(_read_together(records, at))
-            one = read.pop(0)
-            if record.topic == scopes:
-                self._take_internal(batch, records, at)
-            elif record.topic == ticks:
+        internal = self.folder.internal
+        at = -1
+        for at, read in enumerate(chain.from_iterable(map(self.folder.read, _read_together(records)))):
+            if read.record.topic not in internal:
+                self._deliver(batch, records, at, read)
+                continue
+            if read.record.topic == self._topics.ticks:
                 self._tick(batch, records, at)
             else:
-                self._deliver(batch, records, at, one)
-                continue
+                self._take_internal(batch, records, at)
             if batch.tick_calls >= CALLS_PER_BATCH or batch.told_taken >= TOLD_PER_BATCH:
                 break
         write_told(batch, self._topics)
@@ -139,7 +135,7 @@ class CallProcessor:
             batch.states(),
             batch.outputs,
             lambda: self._committed(batch),
-            taken,
+            at + 1,
             batch.unfinished,
             batch.due_s(),
             batch.tick_calls,
@@ -154,21 +150,19 @@ class CallProcessor:
     # -- deliveries
 
     def _deliver(self, batch: BatchState, records: Sequence[Record], at: int, read: ReadRecord) -> None:
-        record, source = records[at], UNKNOWN
+        record = read.record
         try:
-            if read.envelope is not None:
-                source = read.envelope.source
             envelope = read.said()
             if read.readings:
                 self._apply(batch, record, envelope, read.readings)
-            elif source == FETCH_RESULT:
+            elif envelope.source == FETCH_RESULT:
                 self._apply_result(batch, record, envelope)
             else:
                 self._forget(batch, record, envelope)
         except DecodeError as error:
-            self._dead_letter(batch, record, source, "decode", error.reason, error.detail)
+            self._dead_letter(batch, record, read.source, "decode", error.reason, error.detail)
         except Exception as error:  # noqa: BLE001  the edge: our own error must not cost other records
-            self._fail(batch, records, at, source, error)
+            self._fail(batch, records, at, read.source, error)
         else:
             batch.succeeded()
 
@@ -183,7 +177,9 @@ class CallProcessor:
         call = folded.call
         if batch.subscriptions and call is not None and call.ended:
             show_at_end(call, envelope, folded.effects)
-        self._keep(batch, key, due_s, call, folded.effects)
+        write(batch, key, folded.effects, self._topics, self._deployment)
+        if call is not None:
+            batch.keep(key, due_s, call)
         if folded.left_out:
             detail = f"more than {SEEN_CAP}"
             self._dead_letter(batch, record, envelope.source, "fold", "too_many_events", detail)
@@ -199,7 +195,8 @@ class CallProcessor:
             return
         due_s = call.due_s
         effects = self.folder.apply_result(call, result, envelope)
-        self._keep(batch, key, due_s, call, effects)
+        write(batch, key, effects, self._topics, self._deployment)
+        batch.keep(key, due_s, call)
 
     def _forget(self, batch: BatchState, record: Record, envelope: Envelope) -> None:
         """Have a mark take a call's place, in the batch's transaction like every other change."""
@@ -207,20 +204,9 @@ class CallProcessor:
         call = batch.call(key)
         due_s = call.due_s if call is not None else None
         mark, effects = self.folder.forget(call, envelope, record, batch.pages)
-        self._keep(batch, key, due_s, mark, effects)
-        batch.forget_samples(key.decode())
-
-    def _keep(
-        self, batch: BatchState, key: bytes, due_s: int | None, call: Call | None, effects: list[Any]
-    ) -> None:
-        """Write the effects of a record, and keep the call, which was due at `due_s`, as it left it.
-
-        Only the writing can fail: a record is applied as a whole or not at all.
-        """
         write(batch, key, effects, self._topics, self._deployment)
-        if call is not None:
-            batch.calls[key] = call
-            batch.move(key, due_s, call.due_s)
+        batch.keep(key, due_s, mark)
+        batch.forget_samples(key.decode())
 
     # -- what calls tell about something else
 
@@ -249,7 +235,9 @@ class CallProcessor:
         call = batch.call(key)
         due_s = call.due_s if call is not None else None
         call, effects = self.folder.relative(call, record)
-        self._keep(batch, key, due_s, call, effects)
+        write(batch, key, effects, self._topics, self._deployment)
+        if call is not None:
+            batch.keep(key, due_s, call)
 
     # -- failures
 
@@ -312,11 +300,9 @@ class CallProcessor:
             return
         subscribed = believed(batch.subscriptions, configuration_of(call)) if batch.subscriptions else ()
         ticked = self.folder.tick(batch, call, now_us, subscribed)
-        call = ticked.call
         write(batch, key, ticked.effects, self._topics, self._deployment)
-        batch.calls[key] = call
         batch.ticked[offset, key] = subscribed
-        batch.move(key, second, call.due_s if call is not None else None)
+        batch.keep(key, second, ticked.call)
 
     def _tick_failed(
         self,
@@ -343,7 +329,12 @@ class CallProcessor:
             dead_letter_call(batch, self._topics.dead_letters, records[at], key, error)
 
 
-def _read_together(records: Sequence[Record], at: int) -> Sequence[Record]:
-    """The records from `at` on that are read before the first of them is applied."""
-    ahead = records[at : at + READ_AHEAD]
-    return ahead if sum([len(one.value or b"") for one in ahead]) <= READ_AHEAD_BYTES else ahead[:1]
+def _read_together(records: Sequence[Record]) -> Iterator[Sequence[Record]]:
+    """The records in the groups that are read before the first one of each is applied."""
+    at = 0
+    while at < len(records):
+        ahead = records[at : at + READ_AHEAD]
+        if sum([len(one.value or b"") for one in ahead]) > READ_AHEAD_BYTES:
+            ahead = ahead[:1]
+        at += len(ahead)
+        yield ahead

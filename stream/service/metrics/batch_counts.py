@@ -4,11 +4,10 @@ The counts belong to one batch of one partition. `WorkerMetrics.add` applies the
 commit; those of an aborted batch are dropped with it. Label values are as the core has them (account ids,
 URLs, SIP codes): the guard admits them when they are applied, once for each different value.
 
-An event costs one increment and two appends:
+An event costs two increments:
 
     counts[EVENTS_PROCESSED, source, "applied"] += 1
-    counts.occurred_us[source].append(occurred_us)                 # where the provider's time is known
-    counts.received_after_us[source].append(received_us - occurred_us)
+    counts.times_us[source] += (occurred_us, received_us)  # where the provider's time is known
 """
 
 from __future__ import annotations
@@ -50,8 +49,8 @@ class BatchCounts(defaultdict[Series, int]):
 
     - `gauges`: how what the partition holds changed, by series of `worker.HELD`;
       `durations_s`: observations, by series of a histogram.
-    - `occurred_us`, `received_after_us`: by source; event times (microseconds since 1970), and how much later
-      the event was received. `alerted_us`: by source, the event times of events that opened an alert.
+    - `times_us`: by source, of one event after the other when it occurred and when it was received
+      (microseconds since 1970). `alerted_us`: by source, the event times of events that opened an alert.
     - `processed_us`: when the batch was folded; None: when it is applied.
     - `heartbeat_us`: insert time of the newest tick in the batch, 0 without one.
     """
@@ -63,8 +62,7 @@ class BatchCounts(defaultdict[Series, int]):
         self.heartbeat_us = 0
         self.gauges: defaultdict[Series, int] = defaultdict(int)
         self.durations_s: defaultdict[Series, list[float]] = defaultdict(list)
-        self.occurred_us: defaultdict[str, list[int]] = defaultdict(list)
-        self.received_after_us: defaultdict[str, list[int]] = defaultdict(list)
+        self.times_us: defaultdict[str, list[int]] = defaultdict(list)
         self.alerted_us: defaultdict[str, list[int]] = defaultdict(list)
 
     def count_effect(self, effect: Any) -> None:

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from operator import add
+from operator import sub
 from types import MappingProxyType
 
 from stream.core.sources import CALLBACK_SOURCES
@@ -87,17 +87,16 @@ class WorkerMetrics(MetricRegistry):
                 self.gauge(last, raw[0]).set(now_us / 1_000_000)
         for (family, *raw), values in counts.durations_s.items():
             self.histogram(family, *raw).observe_many(values)
-        for source, occurred_us in counts.occurred_us.items():
+        for source, times_us in counts.times_us.items():
+            occurred_us, received_us = times_us[::2], times_us[1::2]
+            seconds = [delay_us / 1_000_000 for delay_us in map(sub, received_us, occurred_us)]
+            self.histogram(f.EVENT_LATENCY, source, "received").observe_many(seconds)
             if source in CALLBACK_SOURCES:
-                received_us = sorted(map(add, occurred_us, counts.received_after_us[source]))
-                self.histogram(f.CALLBACK_LATENCY).observe_since(now_us, received_us)
+                self.histogram(f.CALLBACK_LATENCY).observe_since(now_us, sorted(received_us))
             occurred_us.sort()
             processed_us = counts.processed_us or now_us
             self.histogram(f.EVENT_LATENCY, source, "processed").observe_since(processed_us, occurred_us)
             self.histogram(f.EVENT_LATENCY, source, "state_visible").observe_since(now_us, occurred_us)
-        for source, delays_us in counts.received_after_us.items():
-            seconds = [delay_us / 1_000_000 for delay_us in delays_us]
-            self.histogram(f.EVENT_LATENCY, source, "received").observe_many(seconds)
         for source, alerted_us in counts.alerted_us.items():
             published = self.histogram(f.EVENT_LATENCY, source, "alert_published")
             published.observe_since(now_us, sorted(alerted_us))

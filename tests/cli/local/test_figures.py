@@ -32,7 +32,8 @@ def test_counts_are_summed_over_every_label_but_the_one_shown() -> None:
     counts[f.ALERTS_PUBLISHED, "call.failed", "warning", "firing"] += 6
     counts[f.RECONCILED_CALLS, "twilio", "match"] += 3
     counts[f.RECONCILED_CALLS, "telnyx", "match"] += 4
-    counts.received_after_us["twilio_call"] += [500_000, 1_500_000]
+    counts.times_us["twilio_call"] += (0, 500_000)
+    counts.times_us["twilio_call"] += (0, 1_500_000)
     metrics.add(counts)
     figures = parse(metrics.exposition()[0].decode(), 1.0)
     assert figures.split(f.EVENTS_PROCESSED)["applied"] == 7

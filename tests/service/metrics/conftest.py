@@ -71,8 +71,8 @@ def full_counts() -> BatchCounts:
     counts[f.EVENTS_OUT_OF_ORDER, source] += 1
     counts[DEAD_LETTERS, "unknown", "unknown_source"] += 1
     counts[f.PROCESSING_ERRORS, "callbacks", "KeyError"] += 1
-    counts.occurred_us[source] += [NOW_US - 700_000, NOW_US - 3_000_000]
-    counts.received_after_us[source] += [300_000, 1_500_000]
+    counts.times_us[source] += (NOW_US - 700_000, NOW_US - 400_000)
+    counts.times_us[source] += (NOW_US - 3_000_000, NOW_US - 1_500_000)
     counts.alerted_us[source].append(NOW_US - 700_000)
     counts.processed_us = NOW_US - 100_000
     counts.heartbeat_us = NOW_US + 1_000_000

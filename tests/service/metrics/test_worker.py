@@ -50,9 +50,9 @@ def test_a_callback_is_measured_from_its_receipt_to_its_commit_and_a_polled_row_
 ) -> None:
     counts = BatchCounts(0)
     for source in (SOURCE, "twilio_call"):
-        # Received 0.4 s and 0.06 s ago; neither list is in the order of receipt.
-        counts.occurred_us[source] += [NOW_US - 700_000, NOW_US - 3_000_000]
-        counts.received_after_us[source] += [300_000, 2_940_000]
+        # Received 0.06 s and 0.4 s ago: neither time ascends.
+        counts.times_us[source] += (NOW_US - 3_000_000, NOW_US - 60_000)
+        counts.times_us[source] += (NOW_US - 3_100_000, NOW_US - 400_000)
     metrics.add(counts)
     assert value(metrics, "callback_latency_seconds_count") == 2
     assert value(metrics, "callback_latency_seconds_sum") == pytest.approx(0.46)
@@ -104,8 +104,7 @@ def test_counting_costs_little_for_each_event(
         for i in range(events):
             occurred_us = NOW_US - (i * 7919) % 900_000
             counts[f.EVENTS_PROCESSED, SOURCE, "applied"] += 1
-            counts.occurred_us[SOURCE].append(occurred_us)
-            counts.received_after_us[SOURCE].append(i * 31 % 5_000)
+            counts.times_us[SOURCE] += (occurred_us, occurred_us + i * 31 % 5_000)
         counted = time.perf_counter()
         metrics.add(counts)
         apply_us.append((time.perf_counter() - counted) * 1e6 / events)
