@@ -28,7 +28,7 @@ def by_name(privacy: Privacy, reading: Reading) -> None:
     """What `Privacy.apply` does of a status callback, without a look at what no name speaks of."""
     event, facts = reading.event, reading.facts
     fields = event.attributes
-    plan = plans.of(fields)
+    plan = plans[tuple(fields)]
     try:
         "".join(fields.values())
     except TypeError:

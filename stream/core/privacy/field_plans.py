@@ -52,30 +52,26 @@ class FieldPlan(NamedTuple):
     """Values of `others` in which nothing had to be masked."""
     pair: tuple[str, str] | None
     """The names of the two fields, if the object is a header."""
-    forms: bool
-    """A value may be a form that cannot be parsed."""
+    by_value: bool
+    """Each value is looked at by itself: it is a header, or a value may be a form that cannot be parsed."""
     named: bool
     """A name itself contains a number, an address or a secret."""
 
 
-class FieldPlans:
-    """The plans of one privacy mode, with the values that need no masking in it."""
+class FieldPlans(dict[tuple[str, ...], FieldPlan]):
+    """The plans of one privacy mode by names, with the values that need no masking in it."""
 
     def __init__(self) -> None:
-        self._plans: dict[tuple[str, ...], FieldPlan] = {}
+        super().__init__()
         self._harmless = 0
 
-    def of(self, fields: dict[str, Any]) -> FieldPlan:
-        """The plan of an object with these names."""
-        names = tuple(fields)
-        plan = self._plans.get(names)
-        if plan is None:
-            plan = _plan_of(names)
-            if len(names) <= MAX_NAMES and sum(map(len, names)) <= LONGEST_NAMES:
-                if len(self._plans) >= MAX_PLANS:
-                    self._plans.clear()
-                    self._harmless = 0
-                self._plans[names] = plan
+    def __missing__(self, names: tuple[str, ...]) -> FieldPlan:
+        plan = _plan_of(names)
+        if len(names) <= MAX_NAMES and sum(map(len, names)) <= LONGEST_NAMES:
+            if len(self) >= MAX_PLANS:
+                self.clear()
+                self._harmless = 0
+            self[names] = plan
         return plan
 
     def add_harmless(self, plan: FieldPlan, values: tuple[Any, ...]) -> None:
@@ -83,7 +79,7 @@ class FieldPlans:
         if len("".join(values)) > LONGEST_CACHED:
             return
         if self._harmless >= CACHE_SIZE:
-            for planned in self._plans.values():
+            for planned in self.values():
                 planned.harmless.clear()
             self._harmless = 0
         plan.harmless.add(values)
@@ -107,6 +103,7 @@ def _plan_of(names: tuple[str, ...]) -> FieldPlan:
     lowered = {name.lower(): name for name in names}
     header = next((lowered[one] for one in _HEADER_NAMES if one in lowered), None)
     content = next((lowered[one] for one in _HEADER_VALUES if one in lowered), None)
+    pair = (header, content) if header is not None and content is not None else None
     return FieldPlan(
         kinds,
         by_kind["secret"] + by_kind["digits"],
@@ -120,7 +117,7 @@ def _plan_of(names: tuple[str, ...]) -> FieldPlan:
         by_kind["free"],
         _values_of(by_kind["free"] + by_kind["plain"] + by_kind["url"]),
         set(),
-        (header, content) if header is not None and content is not None else None,
-        bool(by_kind["form"]),
+        pair,
+        pair is not None or bool(by_kind["form"]),
         any(replaced(without_secrets(name), masked_number) != name for name in names),
     )

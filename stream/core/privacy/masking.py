@@ -206,8 +206,8 @@ class Privacy:
 
     def _object(self, fields: dict[str, Any], below: Kind | None, depth: int) -> dict[str, Any]:
         """Mask an object in place. Names that often come together share a cached plan."""
-        plan = self._plans.of(fields)
-        if plan.pair or plan.forms or below is not None or self._nesting or not _all_texts(fields):
+        plan = self._plans[tuple(fields)]
+        if plan.by_value or below is not None or self._nesting or not _all_texts(fields):
             return self._unusual_object(fields, plan, below, depth)
         for name in plan.secrets:
             if fields[name]:

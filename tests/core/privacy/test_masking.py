@@ -307,7 +307,7 @@ def test_what_is_remembered_is_bounded_in_number_and_in_length(monkeypatch: pyte
         applied(privacy, {"x": f"text {number}", "To": f"a{number}", f"name{number}": ""})
     for text in ("+" * 100_000, "x" * 100_000):
         applied(privacy, {"x": text, "To": text, text: "y"})
-    plans = privacy._plans._plans
+    plans = privacy._plans
     planned = [name for names in plans for name in names]
     planned += [str(values) for plan in plans.values() for values in plan.harmless]
     kept = [*privacy._addresses, *privacy._free, *planned]
