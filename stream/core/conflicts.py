@@ -114,7 +114,8 @@ def _conflicts_of(call: Call, lifecycle: Lifecycle) -> list[dict[str, Any]]:
         conflicts.append(
             {"field": "status", "values": sorted(lifecycle.statuses), "chosen": lifecycle.end.status}
         )
-    if lifecycle.doubled:
+    numbers = [number for entry in call.lifecycle if (number := entry.number) is not None]
+    if len({*numbers}) < len(numbers):
         for number, values in _double_numbers(call).items():
             conflicts.append({"field": f"sequence_number {number}", "values": values, "chosen": values[-1]})
     if _is_told_apart(call):

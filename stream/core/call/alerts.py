@@ -18,7 +18,7 @@ from stream.core.alerting.help import help_for
 from stream.core.alerting.observations import failure_code, failures_key
 from stream.core.alerting.rules import Severity
 from stream.core.call.gaps import gap_of
-from stream.core.call.lifecycle import Lifecycle, verdict_of
+from stream.core.call.lifecycle import Lifecycle, numbers_of, verdict_of
 from stream.core.call.state import Call
 from stream.core.conflicts import conflicts_of
 from stream.core.effects import SequenceGapClosed
@@ -306,14 +306,14 @@ def _evidence(event: Event) -> AlertEvidence:
 
 def _call(call: Call, lifecycle: Lifecycle, event: Event | None) -> AlertCall:
     facts, end, verdict = call.facts.get, lifecycle.end, verdict_of(call, lifecycle)
-    started, ended = lifecycle.initiated[0], lifecycle.ended[0]
+    started, ended, numbers = lifecycle.initiated[0], lifecycle.ended[0], numbers_of(call)
     return AlertCall(
         id=call.key.partition(":")[2],
         parent_id=facts("parent_call_id"),
         session_id=facts("session_id"),
         leg_id=facts("leg_id"),
         direction=call.direction,
-        status=end.status if end else lifecycle.status,
+        status=lifecycle.status,
         outcome=end.outcome if end else None,
         verdict=verdict.fault if verdict is not None else None,
         started_at=utc(started) if started is not None else None,
@@ -323,6 +323,6 @@ def _call(call: Call, lifecycle: Lifecycle, event: Event | None) -> AlertCall:
         to=_MASKED.address(call.facts["to"]) if "to" in call.facts else None,
         edge=_MASKED.text(event.edge) if event is not None and event.edge is not None else None,
         stir_attestation=facts("stir_attestation"),
-        last_sequence_number=lifecycle.last_number,
-        missing_sequence_numbers=lifecycle.missing_numbers(),
+        last_sequence_number=numbers.last,
+        missing_sequence_numbers=numbers.missing(),
     )

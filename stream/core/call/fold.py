@@ -26,7 +26,7 @@ from stream.core.call.ownership import admit, claim_ownership
 from stream.core.call.record import decisive_hash, note_change, revise
 from stream.core.call.schedule import plan_ended, plan_lost
 from stream.core.call.state import NUMBER_OF, TIMELINE_CAP, Call, new_call
-from stream.core.call.timeline_entry import PROGRESS, TimelineEntry, entry_of
+from stream.core.call.timeline_entry import TimelineEntry, entry_of
 from stream.core.call.timers import ANSWERED, is_first_answer, told_to_parent
 from stream.core.conflicts import conflicts_of, newly_found
 from stream.core.delivery.audit import with_sent
@@ -86,23 +86,21 @@ def fold(
     new: list[Reading] = []
     again: list[Reading] = []
     first = readings[0].event
-    named = call
     started = call is None or not call.sources
     if call is None or started:
-        call = new_call(first.key, None)
+        named, call = call, new_call(first.key, None)
         if named is not None:
             call.children, call.winner = named.children, named.winner
         call.arrival.first_us = envelope.received_us
         call.due_s = next_due(call, policy)
-    owned = claim_ownership(call, readings[0], envelope)
-    arrival = call.arrival
+    owned = not call.proven and claim_ownership(call, readings[0], envelope)
+    arrival, evidence = call.arrival, call.evidence
     arrival.deliveries += 1
     if envelope.received_us > arrival.last_us:
         arrival.last_us = envelope.received_us
     bit = SOURCE_BIT[envelope.source]
     result, match, left_out = "duplicate", None, False
     changed, decisive, ended = owned or not call.sources & bit, False, call.ended
-    evidence = call.evidence
     call.sources |= bit
 
     for reading in readings:
@@ -116,12 +114,12 @@ def fold(
             ended = True
         known = call.knows(fingerprint, pages)
         entry = entry_of(event, fingerprint, reading.occurred_us, bit, reading.hangup)
-        if known is False and not call.has_room(entry):
-            changed |= not call.truncated
-            call.truncated = left_out = True
-            continue
         if known is False:
-            late = _is_late(call, entry)
+            if call.paged and not call.has_room(entry):
+                changed |= not call.truncated
+                call.truncated = left_out = True
+                continue
+            late = entry.is_behind_any(call.lifecycle)
             if result != "applied":
                 result = "late" if late else "applied"
             event.late = late
@@ -135,17 +133,18 @@ def fold(
             if event.family != "progress" or reading.alarming:
                 new.append(reading)
             changed = True
-            decisive |= entry.status is not None
-        elif isinstance(known, TimelineEntry):
-            if match is None and not known.sources & bit:
-                match = "cross_source"
-            if arrival.gap_notes is not None:
-                note_late(call, known, bit)
-            before, standing = astuple(known), known.standing()
-            known.merge(entry)
-            changed |= astuple(known) != before
-            decisive |= known.standing() != standing
-        if known is not False:
+            if entry.status is not None:
+                decisive = True
+        else:
+            if isinstance(known, TimelineEntry):
+                if match is None and not known.sources & bit:
+                    match = "cross_source"
+                if arrival.gap_notes is not None:
+                    note_late(call, known, bit)
+                before, standing = astuple(known), known.standing()
+                known.merge(entry)
+                changed |= astuple(known) != before
+                decisive |= known.standing() != standing
             if match is None:
                 match = _MATCH_OF_RULE.get(reading.identity_rule, "content_hash")
             if reading.remark is not None:
@@ -155,7 +154,8 @@ def fold(
         effects.append(CallStarted(first.provider, call.account, call.direction))
     if changed or again:
         watch_gaps(call, envelope, policy)
-        decisive |= (changed and bool(call.disputed)) or call.evidence is not evidence
+        if (changed and call.disputed) or call.evidence is not evidence:
+            decisive = True
         if changed and call.ended:
             note_change(call, policy)
         if new or again or (ended and decisive) or call.alerts is not None:
@@ -164,24 +164,10 @@ def fold(
             call.due_s = next_due(call, policy)
     if result == "duplicate":
         arrival.duplicates += 1
-    elif result == "late":
+        return Folded(call, result, match, effects, left_out)
+    if result == "late":
         arrival.late += 1
-    return Folded(call, result, match if result == "duplicate" else None, effects, left_out)
-
-
-def _is_late(call: Call, entry: TimelineEntry) -> bool:
-    """Whether a successor of this progress event arrived before it."""
-    if entry.family_code != PROGRESS:
-        return False
-    for known in call.lifecycle:
-        if known.family_code != PROGRESS:
-            continue
-        if entry.number is not None and known.number is not None:
-            if known.number > entry.number:
-                return True
-        elif entry.at_us is not None and known.at_us is not None and known.at_us > entry.at_us:
-            return True
-    return False
+    return Folded(call, result, None, effects, left_out)
 
 
 def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
@@ -190,20 +176,7 @@ def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
     as_of_us = reading.as_of_us or 0
     changed = False
     if facts and (as_of_us or not facts.items() <= known.items()):
-        for name, value in facts.items():
-            before = known.get(name)
-            if before == value and not as_of_us:
-                continue
-            if name in NUMBER_OF:
-                changed |= call.claim_hash(name, value, facts[NUMBER_OF[name]])
-                continue
-            disputed = [*call.disputed.get(name, ())]
-            if call.claim(name, value, as_of_us):
-                effects.append(StateConflict(event.provider, name))
-            changed |= known[name] != before or call.disputed.get(name, []) != disputed
-            if name == "parent_call_id" and value != before and value not in disputed:
-                effects.append(told_to_parent(call, event, value))
-        call.direction = DIRECTIONS.get(known.get("direction_detail"))
+        changed = _learn_facts(call, event, facts, as_of_us, effects)
     account = event.account
     if account is not None and account != call.account and not call.proven:
         call.claim("account", account, 0)
@@ -229,6 +202,32 @@ def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:
     return changed
 
 
+def _learn_facts(call: Call, event: Event, facts: dict[str, str], as_of_us: int, effects: list[Any]) -> bool:
+    """Take in what a delivery says of the call as a whole. True if any of it changes what is known."""
+    known, disputed = call.facts, call.disputed
+    changed = False
+    if not as_of_us and known.keys().isdisjoint(facts):  # as at the first delivery
+        known.update(facts)
+        changed = True
+        if "parent_call_id" in facts:
+            effects.append(told_to_parent(call, event, facts["parent_call_id"]))
+    else:
+        for name, value in facts.items():
+            before, conflicts = known.get(name), len(disputed)
+            if before == value and not as_of_us:
+                continue
+            if name == "parent_call_id" and value not in (before, *disputed.get(name, ())):
+                effects.append(told_to_parent(call, event, value))
+            if name in NUMBER_OF:
+                changed |= call.claim_hash(name, value, facts[NUMBER_OF[name]])
+                continue
+            changed |= call.claim(name, value, as_of_us)
+            if len(disputed) > conflicts:
+                effects.append(StateConflict(event.provider, name))
+    call.direction = DIRECTIONS.get(known.get("direction_detail"))
+    return changed
+
+
 def _follow(
     call: Call,
     new: list[Reading],
@@ -247,9 +246,11 @@ def _follow(
     """
     for reading in new:
         _count(call, reading, envelope.received_us, effects, policy)
-    alarming = [one for one in new if _is_alert(call, one, policy, is_new_event=True)]
-    alarming += [one for one in again if _is_alert(call, one, policy, is_new_event=False)]
-    lost = [reading for reading in (*new, *again) if _is_new_loss(call, reading, policy)]
+    alarming, lost = list[Reading](), list[Reading]()
+    if new or again:
+        alarming = [one for one in new if _is_alert(call, one, policy, is_new_event=True)]
+        alarming += [one for one in again if _is_alert(call, one, policy, is_new_event=False)]
+        lost = [reading for reading in (*new, *again) if _is_new_loss(call, reading, policy)]
     for one in alarming:
         if is_failing(one.answer):
             at_us = time_of_request(call, one, envelope.received_us)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from stream.core.call.deadlines import SECOND_US, next_due
-from stream.core.call.lifecycle import Lifecycle, missing_numbers
+from stream.core.call.lifecycle import Lifecycle, missing_numbers, numbers_of
 from stream.core.call.state import NUMBERS_KEPT, Call
 from stream.core.call.timeline_entry import PROGRESS, TimelineEntry
 from stream.core.delivery.audit import AuditedCallback, audit
@@ -117,9 +117,7 @@ def configuration(call: Call, endpoint: str) -> str:
     return f"{call.account or ''} {endpoint} {call.facts.get('direction_detail') or call.direction or ''}"
 
 
-def review_gaps(
-    call: Call, lifecycle: Lifecycle, now_us: int, subscribed: Iterable[int], effects: list[Any]
-) -> bool:
+def review_gaps(call: Call, now_us: int, subscribed: Iterable[int], effects: list[Any]) -> bool:
     """The grace period has ended: report what is still missing, close gaps of what was not sent.
 
     `subscribed`: the believed subscriptions of the call's configuration. True if anything was reported.
@@ -127,20 +125,21 @@ def review_gaps(
     arrival, source = call.arrival, PROVIDERS[call.provider].pushed
     notes = arrival.gap_notes = arrival.gap_notes or GapNotes()
     arrival.gap_due_us = 0
-    missing = missing_numbers(lifecycle.numbers) if lifecycle.numbers else _missing_steps(call)
+    numbers = numbers_of(call)
+    missing = missing_numbers(numbers.seen) if numbers.seen else _missing_steps(call)
     runs, received = _runs(call, missing), received_steps(call)
-    if lifecycle.logged:
+    if numbers.logged:
         notes.unsent = []
         unsent = set(missing)
     else:
         unsent = {gap for steps in subscribed if not received & ~steps for gap in not_sent(runs, steps)}
         notes.unsent = sorted(unsent)
-    if call.ended and notes.endpoint and (lifecycle.logged or not notes.shown):
+    if call.ended and notes.endpoint and (numbers.logged or not notes.shown):
         notes.shown = True
         shown = steps_shown(runs)
         if shown is not None:
             at_s = now_us // SECOND_US
-            effects.append(SubscriptionShown(configuration_of(call), shown, received, lifecycle.logged, at_s))
+            effects.append(SubscriptionShown(configuration_of(call), shown, received, numbers.logged, at_s))
     effects += [SequenceGapClosed(source, "not_sent", gap) for gap in arrival.gaps if gap in unsent]
     still = [gap for gap in arrival.gaps if gap not in unsent]
     opened = [gap for gap in missing if gap not in unsent and gap not in still]
@@ -223,28 +222,27 @@ def _gap_at(entry: TimelineEntry) -> int | None:
     return entry.number if entry.number is not None else _INITIATED if entry.name == "initiated" else None
 
 
-def gap_items(call: Call, lifecycle: Lifecycle, *, settled: bool) -> list[dict[str, Any]]:
+def gap_items(call: Call, *, settled: bool) -> list[dict[str, Any]]:
     """The gaps as the call record has them, by number. A gap that is still open when the call settles has
     expired. A callback that only the provider's records have is a gap that they healed, until it comes.
     """
     notes = call.arrival.gap_notes
     if notes is None and not call.sources & POLLED_BITS:
         return []
-    pushed = call.sources & SOURCE_BIT[PROVIDERS[call.provider].pushed]
-    said = ("closed", "expired") if settled else ("open", None)
-    still = [] if lifecycle.logged else call.arrival.gaps
-    gaps = [(*gap_of(gap), *said) for gap in still]
-    names = {entry.number: entry.name for entry in call.lifecycle if entry.family_code == PROGRESS}
+    gaps: list[tuple[int | None, str | None, str, str | None]] = []
+    if call.arrival.gaps and not numbers_of(call).logged:
+        said = ("closed", "expired") if settled else ("open", None)
+        gaps += [(*gap_of(gap), *said) for gap in call.arrival.gaps]
+    progress = [entry for entry in call.lifecycle if entry.family_code == PROGRESS]
     for gap in notes.late if notes is not None else ():
         number, name = gap_of(gap)
+        names = {entry.number: entry.name for entry in progress}
         gaps.append((number, name or names.get(number), "closed", "late_arrival"))
-    if pushed:
+    if call.sources & SOURCE_BIT[PROVIDERS[call.provider].pushed]:
         gaps += [
             (entry.number, entry.name, "closed", "poll_heal")
-            for entry in call.lifecycle
-            if entry.family_code == PROGRESS
-            and not entry.sources & ~POLLED_BITS
-            and (entry.number is not None or call.sources & _TELNYX_BIT)
+            for entry in progress
+            if not entry.sources & ~POLLED_BITS and (entry.number is not None or call.sources & _TELNYX_BIT)
         ]
     gaps.sort(key=lambda gap: (gap[0] is None, gap[0] or 0, gap[1] or "", gap[3] or ""))
     return [dict(zip(("sequence_number", "name", "state", "closed_by"), gap, strict=True)) for gap in gaps]

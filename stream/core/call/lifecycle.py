@@ -1,4 +1,4 @@
-"""A call's life cycle: its phases, its end, the sequence numbers seen.
+"""A call's life cycle: its phases and its end. And the sequence numbers of its callbacks.
 
 `lifecycle_of` reads a call and changes nothing. `fold` computes it at most once for a delivery, where an
 alert, the end or a conflict depends on it, and hands it on: alerts and record are derived from the same
@@ -7,7 +7,8 @@ alert, the end or a conflict depends on it, and hands it on: alerts and record a
 
 from __future__ import annotations
 
-from typing import Any
+from bisect import bisect_right
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,7 +16,7 @@ from stream.core.call.state import NUMBERS_KEPT, Call
 from stream.core.call.timeline_entry import PROGRESS, QUALITIES, TimelineEntry
 from stream.core.events import Reading
 from stream.core.sources import REQUEST_LOG_BIT
-from stream.core.statuses import OUTCOMES, RANK, STATUSES, TERMINAL, hangup
+from stream.core.statuses import OUTCOMES, RANK, TERMINAL, hangup
 from stream.core.verdicts.decision import RINGS_S, Case, Verdict, decide, kind_of, may_have_broken
 
 UNKNOWN = QUALITIES.index("unknown")
@@ -43,11 +44,8 @@ class Lifecycle(msgspec.Struct):
     - `end`: how it ended, None while no terminal event is known; `terminal`: all terminal entries, the
       winning one first.
     - `statuses`: the different terminal statuses that sources gave the call, in order of rank.
-    - `status`: the furthest status seen, terminal or not.
+    - `status`: how it ended, else the furthest status seen.
     - `verdict`, `conflicts`: see `verdict_of` and `conflicts_of`; unset, None until somebody asks.
-    - `numbers`: bit set of the sequence numbers seen, 0 to 255; `last_number`: the highest, None without one;
-      `doubled`: two statuses may have come with one number; `logged`: the provider's request log has all of
-      them.
     """
 
     initiated: Phase
@@ -58,10 +56,6 @@ class Lifecycle(msgspec.Struct):
     terminal: list[TimelineEntry]
     statuses: list[str]
     status: str | None
-    numbers: int
-    last_number: int | None
-    doubled: bool
-    logged: bool
     verdict: Verdict | msgspec.UnsetType | None = msgspec.UNSET
     conflicts: list[dict[str, Any]] | None = None
 
@@ -84,9 +78,35 @@ class Lifecycle(msgspec.Struct):
             return None
         return end.duration_s if end.duration_s is not None else _between(self.answered, self.ended)
 
-    def missing_numbers(self) -> list[int]:
-        """Sequence numbers below the highest one seen that were sent, as far as is known, and not seen."""
-        return [] if self.logged else missing_numbers(self.numbers)
+
+class Numbers(NamedTuple):
+    """The sequence numbers of a call's callbacks.
+
+    - `seen`: bit set of those from 0 to 255; `last`: the highest, None without one.
+    - `logged`: the provider's request log has all of them.
+    """
+
+    seen: int
+    last: int | None
+    logged: bool
+
+    def missing(self) -> list[int]:
+        """Those below the highest one seen that were sent, as far as is known, and not seen."""
+        return [] if self.logged else missing_numbers(self.seen)
+
+
+def numbers_of(call: Call) -> Numbers:
+    """The sequence numbers of a call."""
+    seen, sources = call.unplaced_numbers() if call.others else (0, -1)
+    last = seen.bit_length() - 1
+    for entry in call.lifecycle:
+        number = entry.number
+        if number is not None and entry.family_code == PROGRESS:
+            last = max(last, number)
+            if number < NUMBERS_KEPT:
+                seen |= 1 << number
+                sources &= entry.sources
+    return Numbers(seen, last if last >= 0 else None, bool(seen and sources & REQUEST_LOG_BIT))
 
 
 def missing_numbers(numbers: int) -> list[int]:
@@ -97,6 +117,9 @@ def missing_numbers(numbers: int) -> list[int]:
 
 
 NEVER: Phase = (None, UNKNOWN)
+
+_RANG = (0, *RINGS_S)
+"""How long it rang as a `Case` has it, by how many of RINGS_S that is."""
 
 
 def verdict_of(call: Call, lifecycle: Lifecycle) -> Verdict | None:
@@ -109,7 +132,9 @@ def verdict_of(call: Call, lifecycle: Lifecycle) -> Verdict | None:
 def _decided(call: Call, lifecycle: Lifecycle) -> Verdict | None:
     end = lifecycle.end
     answered = end is not None and end.outcome == "answered"
-    if (answered and not may_have_broken(call.evidence)) or (end is None and not call.overdue):
+    if answered and not (call.evidence and may_have_broken(call.evidence)):
+        return None
+    if end is None and not call.overdue:
         return None
     facts = call.facts.get
     rang_s = None
@@ -123,7 +148,7 @@ def _decided(call: Call, lifecycle: Lifecycle) -> Verdict | None:
         status=end.status if end is not None else None,
         answered=answered,
         was_answered=lifecycle.answered[0] is not None,
-        rang=max((limit_s for limit_s in RINGS_S if rang_s is not None and rang_s >= limit_s), default=0),
+        rang=_RANG[bisect_right(RINGS_S, rang_s or 0)],
         sip_response_code=end.sip_response_code if end is not None else None,
         hangup_cause=end.entry.hangup if end is not None else None,
         direction=call.direction,
@@ -147,30 +172,16 @@ def terminal_entries(call: Call) -> list[TimelineEntry]:
 def lifecycle_of(call: Call) -> Lifecycle:
     """Derive a call's life cycle from its state."""
     phases: dict[str, Phase] = {}
-    terminal = terminal_entries(call)
-    numbers, sources = call.unplaced_numbers() if call.others else (0, -1)
-    last_number = numbers.bit_length() - 1 if numbers else None
-    was_answered = doubled = False
-    placed = 0
-    furthest = -1
+    terminal: list[TimelineEntry] = []
+    was_answered = False
     for entry in call.lifecycle:
         status = entry.status or ""
-        if status == "in-progress":
+        if status in TERMINAL:
+            terminal.append(entry)
+        elif status == "in-progress":
             was_answered = True
-        rank = RANK[status]
-        if rank > furthest:
-            furthest = rank
         if entry.family_code != PROGRESS:
             continue
-        number = entry.number
-        if number is not None:
-            bit = 1 << number if number < NUMBERS_KEPT else 0
-            if bit:
-                sources &= entry.sources
-            doubled = doubled or not bit or bool(placed & bit)
-            placed |= bit
-            if last_number is None or number > last_number:
-                last_number = number
         at_us = entry.at_us
         if at_us is not None:
             known = phases.get(status)
@@ -179,6 +190,8 @@ def lifecycle_of(call: Call) -> Lifecycle:
     answered = phases.get("in-progress", NEVER)
     ended, end, statuses = NEVER, None, [""]
     if terminal:
+        if len(terminal) > 1:
+            terminal.sort(key=TimelineEntry.status_precedence, reverse=True)
         end = _ending(terminal, was_answered)
         ended = end_time(terminal)
         statuses = [end.status]
@@ -194,12 +207,12 @@ def lifecycle_of(call: Call) -> Lifecycle:
         end,
         terminal,
         statuses,
-        STATUSES[furthest] if furthest >= 0 else None,
-        numbers | placed,
-        last_number,
-        doubled,
-        bool((numbers | placed) and sources & REQUEST_LOG_BIT),
+        end.status if end is not None else _furthest(call),
     )
+
+
+def _furthest(call: Call) -> str | None:
+    return max([entry.status or "" for entry in call.lifecycle], key=RANK.__getitem__, default=None)
 
 
 def meaning(entry: TimelineEntry, answered: bool) -> tuple[str, str]:

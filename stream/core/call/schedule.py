@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from stream.core.call.deadlines import due_second, next_due
-from stream.core.call.lifecycle import Lifecycle, end_time, lifecycle_of, terminal_entries
+from stream.core.call.lifecycle import Lifecycle, end_time, lifecycle_of, numbers_of, terminal_entries
 from stream.core.call.state import Call, Fetch
 from stream.core.effects import FetchAnswered
 from stream.core.fetches import (
@@ -151,17 +151,21 @@ def request_due(call: Call, now_us: int, policy: CallPolicy, effects: list[Any])
     """Request every read that is due and whose result is not known yet, all in one request. Idempotent."""
     now_s = now_us // SECOND_US
     due: list[Fetch] = []
-    for fetch in [fetch for fetch in call.fetches if 0 < fetch.due_s <= now_s]:
+    for fetch in [fetch for fetch in call.fetches if fetch.due_s and fetch.due_s <= now_s]:
         if _is_known(call, fetch):
             _finish(call, fetch, answered=True)
         else:
             due.append(fetch)
     if not due:
         return
-    due_at = utc(min([fetch.due_s for fetch in due]) * SECOND_US)
-    attempt = 1 + max([fetch.attempt for fetch in due])
-    reason = _reason(call, due[0])
-    urgent = min([_schedule_of(fetch).priority for fetch in due], key=PRIORITIES.index)
+    due_s, attempts, urgent = now_s, 0, len(PRIORITIES) - 1
+    reads: list[FetchRead] = []
+    for fetch in due:
+        due_s = min(due_s, fetch.due_s)
+        attempts = max(attempts, fetch.attempt)
+        urgent = min(urgent, PRIORITIES.index(_schedule_of(fetch).priority))
+        reads.append(_read(fetch))
+    due_at, attempt, reason = utc(due_s * SECOND_US), attempts + 1, _reason(call, due[0])
     for fetch in due:
         fetch.due_s, fetch.attempt, fetch.asked_s = 0, attempt, now_s
     effects.append(
@@ -169,11 +173,11 @@ def request_due(call: Call, now_us: int, policy: CallPolicy, effects: list[Any])
             id=request_id(call.key, due_at, reason, attempt),
             key=call.key,
             account=call.account,
-            reads=[_read(fetch) for fetch in due],
+            reads=reads,
             reason=reason,
             due_at=due_at,
             attempt=attempt,
-            priority="backfill" if _ended_long_ago(call, policy) else urgent,
+            priority="backfill" if _ended_long_ago(call, policy) else PRIORITIES[urgent],
         )
     )
 
@@ -281,7 +285,7 @@ def _is_final(call: Call, fetch: Fetch, schedule: RetrySchedule, read: ReadOutco
         return False
     if schedule.final == "some":
         # The log may have only some rows yet: a gap that it neither fills nor explains is read for again.
-        return not (call.arrival.gaps and lifecycle_of(call).missing_numbers())
+        return not (call.arrival.gaps and numbers_of(call).missing())
     return fetch.content == _content(read)
 
 

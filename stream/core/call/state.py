@@ -170,25 +170,24 @@ class Call(msgspec.Struct, array_like=True):
     def claim(self, name: str, value: str, as_of_us: int) -> bool:
         """Take in a fact. The newest resource wins, then the greater text; the loser is kept as disputed.
 
-        True if sources disagree on it for the first time.
+        True if that changes what is known.
         """
         known = self.facts.get(name)
-        if known is None or (as_of_us, value) > (self.as_of_us.get(name, 0), known):
+        wins = known is None or (as_of_us, value) > (self.as_of_us.get(name, 0), known)
+        if wins:
             self.facts[name] = value
             if as_of_us:
                 self.as_of_us[name] = as_of_us
             if known != value and name in HASH_OF:
                 self.facts.pop(HASH_OF[name], None)
         if known is None or known == value or name in UPDATED:
-            return False
-        values = self.disputed.get(name)
-        if values is None:
-            self.disputed[name] = sorted((known, value))
-            return True
-        if value not in values:
-            insort(values, value)
-            del values[VALUES_CAP:]
-        return False
+            return wins and known != value
+        values = self.disputed.setdefault(name, [known])
+        if value in values:
+            return wins
+        insort(values, value)
+        del values[VALUES_CAP:]
+        return wins or value in values
 
     def claim_hash(self, name: str, value: str, number: str) -> bool:
         """Take in the hash of a number that was just claimed, if that one is kept. True if it is new.
@@ -252,7 +251,7 @@ class Call(msgspec.Struct, array_like=True):
         When the memory is full, only life-cycle entries above the lowest one kept are accepted. A dropped
         entry is never among those, so it is not applied a second time.
         """
-        if (self.paged or len(self.seen)) < SEEN_CAP:
+        if self.paged < SEEN_CAP:
             return True
         if entry.status is None:
             return False
@@ -262,7 +261,8 @@ class Call(msgspec.Struct, array_like=True):
 
     def add(self, entry: TimelineEntry, pages: Pages) -> None:
         """Take in a new event; `has_room` was True for it."""
-        self.families[entry.family] = self.families.get(entry.family, 0) + 1
+        family, families = entry.family, self.families
+        families[family] = families.get(family, 0) + 1
         if entry.status is not None:
             self.lifecycle.append(entry)
             if len(self.lifecycle) > LIFECYCLE_CAP:

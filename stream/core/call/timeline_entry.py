@@ -5,6 +5,7 @@ Merging two reports of an event is commutative, associative and idempotent.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -18,11 +19,11 @@ QUALITIES: tuple[str, ...] = ("exact", "second", "derived", "received", "unknown
 QUALITY_CODE: dict[str, int] = {quality: code for code, quality in enumerate(QUALITIES)}
 
 LEVELS: tuple[str, ...] = ("debug", "info", "warning", "error")
-LEVEL_CODE: dict[str | None, int | None] = {None: None, **{level: code for code, level in enumerate(LEVELS)}}
+LEVEL_CODE: dict[str, int] = {level: code for code, level in enumerate(LEVELS)}
 
 FAMILY_CODE: dict[str, int] = {family: code for code, family in enumerate(FAMILIES)}
 PROGRESS = FAMILY_CODE["progress"]
-EDGE_CODE: dict[str | None, int] = {edge: code for code, edge in enumerate(EDGES)}
+EDGE_CODE: dict[str, int] = {edge: code for code, edge in enumerate(EDGES)}
 
 LOGS = frozenset(FAMILY_CODE[family] for family in ("insights", "request_log"))
 """Families whose events are identified by their whole content (rule 4), the time in it included."""
@@ -80,6 +81,21 @@ class TimelineEntry(msgspec.Struct, array_like=True, gc=False):
         at = self.at_us if self.at_us is not None else 1 << 62
         number = self.number if self.number is not None else 1 << 30
         return (at, number, FAMILIES[self.family_code], self.name, self.fingerprint)
+
+    def is_behind_any(self, others: Iterable[TimelineEntry]) -> bool:
+        """Whether a successor of this progress event is among others that came before it."""
+        if self.family_code != PROGRESS:
+            return False
+        number, at_us = self.number, self.at_us
+        for other in others:
+            if other.family_code != PROGRESS:
+                continue
+            if number is not None and other.number is not None:
+                if other.number > number:
+                    return True
+            elif at_us is not None and other.at_us is not None and other.at_us > at_us:
+                return True
+        return False
 
     def retention_key(self) -> tuple[int, int, int]:
         """Which entries are kept when there are too many, lowest first: all but logs, then the earliest logs.
@@ -180,7 +196,7 @@ def entry_of(
         authority = AUTHORITY_RESOURCE
     else:
         authority = AUTHORITY_OTHER
-    return TimelineEntry(
+    entry = TimelineEntry(
         fingerprint,
         FAMILY_CODE[event.family],
         event.name,
@@ -193,6 +209,9 @@ def entry_of(
         event.sip_response_code,
         event.duration_s,
         hangup,
-        LEVEL_CODE[event.level],
-        EDGE_CODE.get(event.edge, event.edge),
     )
+    if event.level is not None:
+        entry.level_code = LEVEL_CODE[event.level]
+    if event.edge is not None:
+        entry.edge_code = EDGE_CODE.get(event.edge, event.edge)
+    return entry

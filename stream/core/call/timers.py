@@ -56,7 +56,7 @@ def tick(call: Call, now_us: int, policy: CallPolicy, subscribed: Iterable[int] 
         return Ticked(call if age_us < int(policy.max_age_s * SECOND_US) else None, [])
     settles = call.ended and now_us - arrival.ended_us >= int(policy.settle_s * SECOND_US)
     if 0 < arrival.gap_due_us <= now_us or (settles and arrival.gaps):
-        if review_gaps(call, lifecycle_of(call), now_us, subscribed, effects):
+        if review_gaps(call, now_us, subscribed, effects):
             plan_lost(call, now_us, policy, effects)
         if call.ended and effects:
             note_change(call, policy)

@@ -8,7 +8,7 @@ import pytest
 
 from stream.core import effects
 from stream.core.alerting.alert import Alert
-from stream.core.call.lifecycle import lifecycle_of
+from stream.core.call.lifecycle import numbers_of
 from stream.core.call.record import CallRecord
 from stream.core.events import Event
 from tests.core.deliveries import (
@@ -235,7 +235,7 @@ def test_a_conference_callback_that_names_the_call_has_a_counter_of_its_own() ->
     told = tell([callback("initiated", "0", 0), joined, callback("ringing", "1", 1)])
     assert told.results == ["applied"] * 3
     assert told.call.families == {"progress": 2, "conference": 1}
-    assert lifecycle_of(told.call).missing_numbers() == []
+    assert numbers_of(told.call).missing() == []
 
 
 def told_id() -> str:
