@@ -56,7 +56,7 @@ def progress(
     take = parameters.pop
     get = parameters.get
     call_id = take("CallSid", None)
-    if type(call_id) is not str or not 0 < len(call_id) <= ID_LIMIT:
+    if type(call_id) is not str or not call_id or len(call_id) > ID_LIMIT:
         call_id = fields.required_identifier(call_id, "CallSid")
     if sent := get("AccountSid"):
         if len(sent) <= ID_LIMIT:
