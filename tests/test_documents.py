@@ -302,7 +302,7 @@ def test_a_generated_page_is_what_its_script_makes(name: str) -> None:
 def test_the_picture_tells_nothing_of_the_machine_that_made_it() -> None:
     picture = (ROOT / "docs" / "live-view.svg").read_text()
     drawn = " ".join(element.text or "" for element in ElementTree.fromstring(picture).iter())
-    assert "callstream tail" in drawn.replace("\xa0", " ")
+    assert "callstream watch" in drawn.replace("\xa0", " ")
     assert set(re.findall(r"https?://([\w.]+)", drawn)) <= {"127.0.0.1", "app.example.test"}
     assert set(re.findall(r"\d+\.\d+\.\d+\.\d+", drawn)) == {"127.0.0.1"}
     assert re.findall(r"/(?:tmp|home|root|work|Users|var)/", picture) == []

@@ -1,15 +1,15 @@
-"""Makes docs/live-view.svg: the last frame of the live view of a real `callstream up`.
+"""Makes docs/live-view.svg: the live view of a real `callstream up`.
 
 Usage: make picture
 
-It runs the command in a pseudo-terminal, with its own data directory and simulated calls only, and draws what
-the command wrote to the terminal just before it stopped. Only the path of the data directory is replaced.
+It runs the command in a pseudo-terminal, with its own data directory and simulated calls only. Textual draws
+what it shows at the end and leaves the view, which stops the run. Only the path of the data directory is
+replaced.
 """
 
 from __future__ import annotations
 
 import fcntl
-import io
 import os
 import pty
 import re
@@ -21,8 +21,6 @@ import termios
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "live-view.svg"
@@ -34,20 +32,22 @@ RATE = "20"
 FONT_FACE = re.compile(r"\s*@font-face \{.*?\n    \}", re.DOTALL)
 """The picture uses the reader's monospace font and loads none."""
 
-CURSOR = re.compile(r"\x1b\[\?25[hl]")
-ERASED_FRAME = re.compile(r"(?:\x1b\[\d*[AK]|\r)*\x1b\[1A\x1b\[2K")
-"""What rich writes before it draws the view again: up one line, erase it, for each line of the last frame."""
 
-
-def recorded(seconds: float, data_dir: Path) -> str:
-    """All that `callstream up` writes to its terminal within this time."""
+def drawn(seconds: float, folder: Path) -> str:
+    """The picture that Textual draws after this time."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CALLSTREAM_")}
-    environ |= {"CALLSTREAM_DATA_DIR": str(data_dir), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
-    program = Path(sys.executable).with_name("callstream")
+    environ |= {
+        "CALLSTREAM_DATA_DIR": str(folder / SHOWN_DATA_DIR),
+        "TERM": "xterm-256color",
+        "COLORTERM": "truecolor",
+        "TEXTUAL_SCREENSHOT": f"{seconds:.0f}",
+        "TEXTUAL_SCREENSHOT_LOCATION": str(folder),
+        "TEXTUAL_SCREENSHOT_FILENAME": "view.svg",
+    }
     running = subprocess.Popen(
-        [program, "up", "--rate", RATE, "--for", f"{seconds:g}"],
+        [Path(sys.executable).with_name("callstream"), "up", "--rate", RATE],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -65,7 +65,7 @@ def recorded(seconds: float, data_dir: Path) -> str:
         running.terminate()
     if code := running.wait():
         raise click.ClickException(f"`callstream up` ended with {code}:\n{written.decode(errors='replace')}")
-    return written.decode()
+    return (folder / "view.svg").read_text()
 
 
 def _read(terminal: int) -> bytes:
@@ -76,29 +76,14 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
-def last_frame(written: str) -> str:
-    """The view as it was drawn last, with its colours and nothing else."""
-    live = written[: written.index("Stopping")].replace("\r\n", "\n")
-    frame = CURSOR.sub("", ERASED_FRAME.split(live)[-1])
-    lines = [line.rstrip() for line in frame.splitlines()]
-    return "\n".join(lines).strip("\n")
-
-
-def drawn(frame: str) -> str:
-    """The frame as an SVG."""
-    console = Console(record=True, width=COLUMNS, file=io.StringIO(), color_system="truecolor")
-    console.print(Text.from_ansi(frame), highlight=False, no_wrap=True, crop=True)
-    return FONT_FACE.sub("", console.export_svg(title="callstream up", unique_id="live-view"))
-
-
 @click.command()
-@click.option("--seconds", default=75.0, show_default=True, help="How long the run is.")
+@click.option("--seconds", default=75.0, show_default=True, help="How long the view is open.")
 def main(seconds: float) -> None:
     """Run `callstream up` and draw what it shows."""
     with tempfile.TemporaryDirectory(prefix="callstream-") as folder:
-        frame = last_frame(recorded(seconds, Path(folder)))
-    PICTURE.write_text(drawn(frame.replace(folder, SHOWN_DATA_DIR)))
-    click.echo(f"{PICTURE.relative_to(ROOT)}: {len(frame.splitlines())} lines")
+        picture = drawn(seconds, Path(folder))
+    PICTURE.write_text(FONT_FACE.sub("", picture).replace(f"{folder}/", ""))
+    click.echo(f"{PICTURE.relative_to(ROOT)}: {picture.count('<text')} texts")
 
 
 if __name__ == "__main__":

@@ -9,28 +9,23 @@ Ctrl-C stops everything cleanly in seconds; a second one kills it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
-import aiohttp
 import click
-from rich.live import Live
 
+from stream.archive.questions import CallFilter
 from stream.broker import Broker, BrokerError, embedded
 from stream.broker.ports import free_port
 from stream.cli.local.child_process import ChildProcess, callstream, first_to_end
-from stream.cli.local.dashboard import DashboardState, line, panel
-from stream.cli.local.figures import WatchedRole, wait_answer
-from stream.cli.local.links import LISTENERS, Addresses, gateway_url, links, page_url
-from stream.cli.local.notices import alert_line, read_notice
+from stream.cli.local.figures import wait_answer
+from stream.cli.local.links import Addresses, gateway_url, links, listeners, page_url, probed
 from stream.cli.local.observability import (
     NotInstalledError,
     ObservingProgram,
@@ -38,6 +33,8 @@ from stream.cli.local.observability import (
     installed,
     observing_programs,
 )
+from stream.cli.local.plain_lines import PlainLines
+from stream.cli.local.service_figures import FiguresSource, ScrapedFigures
 from stream.cli.local.simulation import (
     RATE,
     RehearsalPlan,
@@ -46,26 +43,21 @@ from stream.cli.local.simulation import (
     simulated_pace,
 )
 from stream.cli.local.sole_run import sole_run
-from stream.cli.support.drawing import PlainConsole
+from stream.cli.query.filters import NOT_ANSWERED
+from stream.cli.query.opening import archive_reader
 from stream.cli.support.finite_range import FiniteRange
 from stream.cli.support.incident_options import IncidentCommand, incident_options, lasts_s
 from stream.cli.support.startup import ended, ensured_topics, exit_on_error, quiet_clients
-from stream.cli.support.terminal import Misuse, say
+from stream.cli.support.terminal import Misuse, is_interactive, say
+from stream.cli.watch.app import WatchApp
 from stream.cli.worker_processes import AUTO, process_count
 from stream.gateway import service
 from stream.gateway.receive.credentials import GatewayCredentials
-from stream.kafka import topics
-from stream.kafka.client.connection import connection
-from stream.kafka.errors import KafkaError
-from stream.kafka.topic_reader import records
 from stream.poller.resources.account import accounts
 from stream.service import settings
 from stream.service.shutdown import unless
 from stream.simulator.accounts import simulated_environment
 from stream.simulator.incidents import INCIDENTS, Rehearsal
-
-PLAIN_EVERY_S = 5.0
-LIVE_EVERY_S = 2.0
 
 
 @click.command(cls=IncidentCommand)
@@ -108,20 +100,26 @@ def command(
         chosen = settings.load()
         chosen = dataclasses.replace(chosen, worker_processes=workers or AUTO)
         count = process_count(chosen)
-        with sole_run(chosen.data_dir):
+        with sole_run(chosen.data_dir) as tell:
             plan = None
             if incident is not None:
                 if chosen.kafka and INCIDENTS[incident].slow_broker:
                     raise Misuse(f"--incident {incident} needs the embedded Kafka: not with CALLSTREAM_KAFKA")
                 plan = RehearsalPlan(incident, incident_after, lasts_s(incident, incident_for))
             rate = 0 if no_simulate else rate
-            stack = LocalStack(chosen, rate=rate, workers=count, plan=plan, programs=programs, plain=plain)
+            stack = LocalStack(
+                chosen, rate=rate, workers=count, plan=plan, programs=programs, plain=plain, tell=tell
+            )
             code = asyncio.run(stack.run(seconds))
     sys.exit(code)
 
 
+class ViewError(Exception):
+    """The live view ended by an error of its own."""
+
+
 class LocalStack:
-    """The roles of one `callstream up`, and the state that its dashboard shows."""
+    """The roles of one `callstream up`, and what it shows of them."""
 
     def __init__(
         self,
@@ -132,15 +130,17 @@ class LocalStack:
         workers: int = 1,
         plan: RehearsalPlan | None = None,
         programs: Programs | None = None,
+        tell: Callable[[Addresses], None] = lambda _: None,
     ) -> None:
+        """`tell`: hears where the roles listen."""
         self._settings = chosen
         self._plan = plan
         self._programs = programs
         self._rate = rate
         self._workers = workers
-        self._console = PlainConsole()
-        self._live = self._console.is_terminal and not plain
-        self._state = DashboardState()
+        self._tell = tell
+        self._plain = plain or not is_interactive()
+        self._view: WatchApp | None = None
         self._broker: Broker | None = None
         self._children: list[ChildProcess] = []
         self._stop = asyncio.Event()
@@ -172,14 +172,14 @@ class LocalStack:
     async def _work(self) -> str | None:
         """What ended unexpectedly, as a sentence; None if it was asked to stop."""
         at = self._addresses()
+        self._tell(at)
         listens = {f"CALLSTREAM_{role.upper()}_LISTEN": address for role, address in at.items()}
         environ = {**self._environ(), "CALLSTREAM_KAFKA": self._settings.kafka, **listens}
         environ["CALLSTREAM_UI_URL"] = page_url(at, self._settings)
         polled = bool(self._rate or accounts(self._settings))
         shown = links(at, self._settings, polled=polled)
-        self._state.worker = WatchedRole(f"http://{at['worker']}")
-        self._state.poller = WatchedRole(f"http://{at['poller']}") if polled else None
-        observers = self._observers(at, polled=polled)  # what this raises is raised before a role starts
+        roles = probed(at, polled=polled, notified=bool(self._settings.notify_sinks))
+        observers = self._observers(roles)  # what this raises is raised before a role starts
         running: dict[str, asyncio.Task[Any]] = {
             "gateway": self._begin("gateway", callstream("gateway"), environ),
             "worker": self._begin("worker", callstream("worker", f"--processes={self._workers}"), environ),
@@ -191,11 +191,18 @@ class LocalStack:
             bare = {"PATH": os.environ.get("PATH", os.defpath)}
             running[observer.name] = self._begin(observer.name, observer.command, bare)
             shown.insert(0, (observer.name, observer.urls))
-        self._state.links = shown
-        running["watch over the alerts"] = asyncio.create_task(self._watch_alerts())
+        for what, where in shown:
+            say(f"{what}: {where}")
         if self._broker is not None:
             running["broker"] = asyncio.create_task(_broker_ended(self._broker))
-        running["view"] = asyncio.create_task(self._show())
+        figures = ScrapedFigures(roles)
+        if self._plain:
+            lines = PlainLines(self._settings, figures)
+            running["watch over the alerts"] = asyncio.create_task(lines.follow_alerts())
+            running["view"] = asyncio.create_task(lines.write())
+        else:
+            view = self._show_view(figures, shown, environ["CALLSTREAM_UI_URL"])
+            running["view"] = asyncio.create_task(view)
         if self._rate:
             running["simulator"] = asyncio.create_task(self._simulate(at, environ))
         if polled:
@@ -209,9 +216,10 @@ class LocalStack:
             for task in (stop, *running.values()):
                 task.cancel()
             await asyncio.gather(stop, *running.values(), return_exceptions=True)
+            await figures.close()
 
     def _addresses(self) -> Addresses:
-        listens = {role: getattr(self._settings, f"{role}_listen") for role in LISTENERS}
+        listens = listeners(self._settings)
         return {role: free_address(role.replace("_", "'s "), at, self._say) for role, at in listens.items()}
 
     def _environ(self) -> dict[str, str]:
@@ -227,13 +235,9 @@ class LocalStack:
         )
         return {**made, **simulated_pace(self._settings), "CALLSTREAM_SIMULATE_LISTEN": simulate_at}
 
-    def _observers(self, at: Addresses, *, polled: bool) -> list[ObservingProgram]:
+    def _observers(self, targets: Addresses) -> list[ObservingProgram]:
         if self._programs is None:
             return []
-        targets = {"gateway": at["gateway_health"], "worker": at["worker"], "archive": at["archive"]}
-        targets["api"] = at["api_health"]
-        targets |= {"poller": at["poller"]} if polled else {}
-        targets |= {"notify": at["notify"]} if self._settings.notify_sinks else {}
         free, folder = partial(free_address, say=self._say), self._settings.data_dir.absolute()
         return observing_programs(self._programs, folder, targets, free, self._say)
 
@@ -261,41 +265,22 @@ class LocalStack:
             await wait_answer(f"http://{environ['CALLSTREAM_SIMULATE_LISTEN']}/")
         await self._begin("poller", callstream("poller"), environ)
 
-    async def _watch_alerts(self) -> None:
-        topic = topics.names(self._settings.topic_prefix).alerts
-        while True:
-            with contextlib.suppress(KafkaError):
-                async for record in records(connection(self._settings, "up"), topic):
-                    if (notice := read_notice(record.value)) is None:
-                        continue
-                    self._state.alerts.add(notice)
-                    if not self._live and self._state.alerts.seen <= 3:
-                        say(f"alert: {alert_line(notice)}")
-            await asyncio.sleep(1)
-
-    async def _show(self) -> None:
-        state = self._state
-        async with aiohttp.ClientSession() as client:
-            if self._live:
-                with Live(console=self._console, screen=False, auto_refresh=False) as view:
-                    while True:
-                        await self._look(client)
-                        width, height = self._console.size
-                        view.update(panel(state, width, height, time.monotonic()), refresh=True)
-                        await asyncio.sleep(LIVE_EVERY_S)
-            for what, where in state.links:
-                say(f"{what}: {where}")
-            while True:
-                await asyncio.sleep(PLAIN_EVERY_S)
-                await self._look(client)
-                for said in (line(state, time.monotonic()), *(f"! {reason}" for reason in state.reasons)):
-                    say(said)
-                for group in list(state.alerts)[: int(state.alerts.seen > 3)]:
-                    say(f"newest alert: {alert_line(group.newest)}")
-
-    async def _look(self, client: aiohttp.ClientSession) -> None:
-        roles = [role for role in (self._state.worker, self._state.poller) if role is not None]
-        await asyncio.gather(*(role.look(client, time.monotonic()) for role in roles))
+    async def _show_view(self, figures: FiguresSource, shown: Sequence[tuple[str, str]], ui_url: str) -> None:
+        """Show the view, and stop when it is left. What it said is on the terminal afterwards, too."""
+        reader = archive_reader(self._settings, awaited=True)
+        failed = CallFilter(outcome=NOT_ANSWERED)
+        view = self._view = WatchApp(reader, failed, figures, ui_url=ui_url, links=shown)
+        view.title = "callstream up"
+        try:
+            await view.show()
+        finally:
+            self._view = None
+            for note in view.notes:
+                say(note)
+            await reader.close()
+        if view.return_code:
+            raise ViewError("its error is above")
+        self._stop.set()
 
     def _signalled(self) -> None:
         if self._stop.is_set():
@@ -305,8 +290,8 @@ class LocalStack:
         self._stop.set()
 
     def _say(self, text: str) -> None:
-        if self._live and self._state.links and not self._stop.is_set():
-            self._state.notes.append(text)
+        if self._view is not None:
+            self._view.note(text)
         else:
             say(text)
 

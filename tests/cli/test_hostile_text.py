@@ -11,16 +11,18 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.live import Live
 from rich.progress import Progress
 from rich.table import Table
 
-from stream.cli.local.dashboard import DashboardState, line, panel
 from stream.cli.local.figures import Figures, WatchedRole
 from stream.cli.local.notices import AlertNotice, alert_line, read_notice
+from stream.cli.local.plain_lines import plain_line
+from stream.cli.local.service_figures import RoleHealth, ServiceFigures
 from stream.cli.records.tail import cells
-from stream.cli.support.drawing import PlainColumn, PlainConsole, text
+from stream.cli.support.drawing import PlainColumn, PlainConsole, linked, safe_address, text
 from stream.cli.support.terminal import Fault, Misuse, label, say
+from stream.cli.watch.lines import address_line
+from stream.cli.watch.strip import strip
 from stream.service.metrics import worker_families as f
 from stream.service.untrusted import LineFormatter, escaped, escaped_lines
 
@@ -109,27 +111,29 @@ def hostile_notice(word: str) -> AlertNotice:
 def hostile_role(word: str) -> WatchedRole:
     role = WatchedRole("")
     role.saw(Figures(1.0, {f.WORKER_STATE: {word: 1.0}, f.EVENTS_PROCESSED: {word: 2.0}}))
-    role.reasons = [word]
     return role
 
 
 @pytest.mark.parametrize("word", HOSTILE)
-def test_the_view_and_its_lines_show_hostile_alerts_and_figures(word: str) -> None:
-    state = DashboardState(hostile_role(word), hostile_role(word), [(word, word)])
-    state.alerts.add(hostile_notice(word))
-    state.notes.append(word)
-    console = PlainConsole(width=300, file=io.StringIO(), force_terminal=False)
-    with Live(console=console, auto_refresh=False) as view:
-        view.update(panel(state, 300, 40, 1.0), refresh=True)
+def test_figures_and_addresses_of_the_view_are_plain_and_a_hostile_address_is_no_link(word: str) -> None:
+    console = PlainConsole(width=300, file=io.StringIO(), force_terminal=True, color_system=None)
+    console.print(strip(ServiceFigures(roles=(RoleHealth(word, True),)), 290), address_line(word, word))
+    console.print(address_line("page", f"https://x{word}"))
     shown = console.file.getvalue()
     assert is_plain(shown)
     assert escaped(word)[:20] in shown
 
 
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "https://x\x1b\\evil", "https://x y", "", None])
+def test_an_address_that_could_control_the_terminal_is_no_link(address: str | None) -> None:
+    assert safe_address(address) is None
+    assert not linked(text("x"), address).spans
+
+
 @pytest.mark.parametrize("word", HOSTILE)
 def test_a_line_of_output_is_one_plain_line(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     say(f"alert: {alert_line(hostile_notice(word))}")
-    say(line(DashboardState(hostile_role(word)), 1.0))
+    say(plain_line(hostile_role(word), None, 1.0))
     say(word, word)
     label(word, "red", word)
     say(word, err=True)

@@ -116,7 +116,7 @@ async def test_a_local_stack_whose_view_fails_says_so_and_ends_with_1(
         return []
 
     monkeypatch.setattr("stream.cli.up.embedded", there)
-    monkeypatch.setattr("stream.cli.up.topics.ensure", ensured)
+    monkeypatch.setattr("stream.cli.up.ensured_topics", ensured)
     chosen = Settings(data_dir=tmp_path, twilio_auth_token=("t",))
     assert await Broken(chosen, rate=0, plain=True).run(None) == 1
     out = capsys.readouterr().out

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import os
-import pty
 import signal
 import socket
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,9 +13,10 @@ import pytest
 
 from stream.broker.ports import free_port
 from tests.e2e.full_worker import get_text
-from tests.e2e.harness import ROOT, wait_until
+from tests.e2e.harness import wait_until
 from tests.e2e.processes import descendants, running, wait_gone
 from tests.e2e.signed_load import ACCOUNT, TOKEN, signed
+from tests.pseudo_terminal import PseudoTerminal
 from tests.real_broker import RealBroker
 
 pytestmark = pytest.mark.e2e
@@ -37,49 +34,14 @@ HOSTILE = [
 FORBIDDEN = ["\x1b]0;", "\x1b[2J", "\x07", "\x9b", "\u202e", "\u200b", "\u2028"]
 """The parts that a terminal would interpret."""
 
-
-class Terminal:
-    """A command that writes to a terminal of 200 columns."""
-
-    def __init__(self, *arguments: str, environ: dict[str, str]) -> None:
-        self._master, slave = pty.openpty()
-        self._shown = bytearray()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "stream.cli", *arguments],
-            env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "TERM": "xterm", **environ},
-            cwd=ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
-        )
-        os.close(slave)
-        self._reading = threading.Thread(target=self._read, daemon=True)
-        self._reading.start()
-
-    def _read(self) -> None:
-        while True:
-            try:
-                some = os.read(self._master, 65_536)
-            except OSError:  # the other end is closed
-                return
-            if not some:
-                return
-            self._shown += some
-
-    def shown(self) -> str:
-        return bytes(self._shown).decode(errors="replace")
-
-    def ended(self, limit_s: float = 40.0) -> int:
-        code = self.process.wait(limit_s)
-        self._reading.join(5)
-        return code
+USUAL_POINTER = "\x1b]22;default\x07"
+"""The live view's own."""
 
 
 @contextmanager
-def on_a_terminal(*arguments: str, environ: dict[str, str]) -> Iterator[Terminal]:
-    """Runs the command; none of its processes remains afterwards."""
-    one = Terminal(*arguments, environ=environ)
+def on_a_terminal(*arguments: str, environ: dict[str, str]) -> Iterator[PseudoTerminal]:
+    """Runs the command on 200 columns; none of its processes remains afterwards."""
+    one = PseudoTerminal("-m", "stream.cli", *arguments, environ=environ, columns=200, lines=60)
     seen: dict[int, str] = {}
     try:
         yield one
@@ -87,7 +49,7 @@ def on_a_terminal(*arguments: str, environ: dict[str, str]) -> Iterator[Terminal
         if one.process.poll() is None:
             seen = descendants(one.process.pid)
             one.process.kill()
-            one.process.wait()
+            one.ended()
         if seen:
             wait_gone(seen, 20)
         for pid in running(seen):
@@ -139,11 +101,12 @@ def test_up_shows_hostile_text_harmlessly_and_stops_on_ctrl_c(
         )
         for number, text in enumerate([*HOSTILE, "last-of-all"]):
             assert send_hostile(gateway, number, text).startswith(b"HTTP/1.1 204")
-        wait_until(lambda: "last-of-all" in home.shown(), "the last alert is shown", 60)
+        wait_until(lambda: "last-of-all" in home.written(), "the last alert is shown", 60)
         assert home.process.poll() is None
         home.process.send_signal(signal.SIGINT)
         assert home.ended() == 0
-        shown = home.shown()
+        assert home.modes_left() == {}
+        shown = home.written().replace(USUAL_POINTER, "")
     assert "Stopped." in shown
     assert "ended unexpectedly" not in shown
     assert not [one for one in FORBIDDEN if one in shown]
@@ -151,9 +114,9 @@ def test_up_shows_hostile_text_harmlessly_and_stops_on_ctrl_c(
         arguments = ("tail", topic, "--from-beginning", "--no-follow", "--keys", "--raw")
         with on_a_terminal(*arguments, environ=environ) as tail:
             assert tail.ended() == 0
-            assert "last-of-all" in tail.shown()
-            assert "\\u202e" in tail.shown()
-            assert not [one for one in FORBIDDEN if one in tail.shown()]
+            assert "last-of-all" in tail.written()
+            assert "\\u202e" in tail.written()
+            assert not [one for one in FORBIDDEN if one in tail.written()]
     assert not [
         one for log in (tmp_path / "data").glob("*.log") for one in FORBIDDEN if one in log.read_text()
     ]

@@ -1,4 +1,4 @@
-"""The figures of a role's /metrics that a person watches, read as Prometheus reads them."""
+"""What a person watches of a role: whether it is ready, and figures of its /metrics."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SPLIT_BY: dict[Family, str] = {
     worker_families.CALLS_ENDED: "outcome",
     worker_families.ALERTS_PUBLISHED: "rule",
     worker_families.RECONCILED_CALLS: "result",
-    worker_families.EVENT_LATENCY: "stage",
+    worker_families.CALLBACK_LATENCY: "le",
     DEAD_LETTERS: "reason",
     poller.POLL_WAITING: "priority",
 }
@@ -41,7 +41,7 @@ _LINES = tuple(f"{begin}{PREFIX}{family.name}" for family in SPLIT_BY for begin 
 class Figures(NamedTuple):
     """Sums at one moment of the reader's clock; counters count since the role's start.
 
-    `sums`: by family, then by the value of its label; of a histogram `<value>_sum` and `<value>_count`.
+    `sums`: by family, then by the value of its label. Those of a histogram are the counts up to each bound.
     """
 
     at_s: float
@@ -56,7 +56,7 @@ class Figures(NamedTuple):
 
 def parse(exposition: str, at_s: float) -> Figures:
     """The figures in an exposition. To parse all of its lines would cost more than the worker that idles."""
-    lines = [line for line in exposition.split("\n") if line.startswith(_LINES) and "_bucket{" not in line]
+    lines = [line for line in exposition.split("\n") if line.startswith(_LINES)]
     sums: dict[Family, dict[str, float]] = {}
     for found in text_string_to_metric_families("\n".join(lines)):
         if found.name not in _READ:
@@ -64,20 +64,39 @@ def parse(exposition: str, at_s: float) -> Figures:
         family, label = _READ[found.name]
         split = sums.setdefault(family, {})
         for sample in found.samples:
-            value = sample.labels.get(label, "")
-            if family.kind == "histogram":
-                value += sample.name.removeprefix(found.name)
-            split[value] = split.get(value, 0.0) + sample.value
+            if (value := sample.labels.get(label)) is not None:  # a histogram's sum has none
+                split[value] = split.get(value, 0.0) + sample.value
     return Figures(at_s, sums)
 
 
-class WatchedRole:
-    """What was last read of a role. A look that fails changes nothing, so `now` ages."""
+class ProbedRole:
+    """What a role last said of itself in `/readyz`; `ready` is None if it does not answer."""
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.ready: bool | None = None
         self.reasons: list[str] = []
-        """What `/readyz` says of it."""
+
+    async def look(self, client: aiohttp.ClientSession, at_s: float) -> None:
+        """Ask it. `at_s`: by the reader's clock."""
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                await self._ask(client, at_s)
+        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
+            self.ready, self.reasons = None, []
+
+    async def _ask(self, client: aiohttp.ClientSession, at_s: float) -> None:
+        async with client.get(f"{self.url}/readyz") as answer:
+            said: dict[str, Any] = await answer.json()
+            self.reasons = [str(reason) for reason in said["reasons"]]
+            self.ready = answer.status == 200
+
+
+class WatchedRole(ProbedRole):
+    """A role whose figures are watched, too. A look that fails changes none of them, so `now` ages."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
         self._seen: deque[Figures] = deque()
 
     @property
@@ -98,26 +117,30 @@ class WatchedRole:
         first, last = self._seen[0], self._seen[-1]
         return (last.total(family) - first.total(family)) / (last.at_s - first.at_s)
 
-    def mean(self, family: Family, value: str) -> float | None:
-        """Of a histogram's observations in the last WINDOW_S; None if there were none."""
+    def quantile(self, family: Family, share: float) -> float | None:
+        """Of a histogram's observations in the last WINDOW_S, in seconds; None if there were none.
+
+        Within a bucket it is estimated, as Prometheus does.
+        """
         if len(self._seen) < 2:
             return None
         first, last = self._seen[0].split(family), self._seen[-1].split(family)
-        sum_, count = (last.get(value + end, 0) - first.get(value + end, 0) for end in ("_sum", "_count"))
-        return sum_ / count if count else None
+        up_to = sorted((float(bound), count - first.get(bound, 0)) for bound, count in last.items())
+        wanted = share * up_to[-1][1] if up_to else 0
+        if not wanted:
+            return None
+        below_s, below = 0.0, 0.0
+        for bound_s, count in up_to[:-1]:  # the last has no bound
+            if count >= wanted:
+                return below_s + (bound_s - below_s) * (wanted - below) / (count - below)
+            below_s, below = bound_s, count
+        return below_s
 
-    async def look(self, client: aiohttp.ClientSession, at_s: float) -> None:
-        """Scrape it and ask whether it is ready. If it does not answer, what was seen stays."""
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                async with client.get(f"{self.url}/metrics") as answer:
-                    if answer.status == 200:
-                        self.saw(parse(await answer.text(), at_s))
-                async with client.get(f"{self.url}/readyz") as answer:
-                    said: dict[str, Any] = await answer.json()
-                    self.reasons = [str(reason) for reason in said["reasons"]]
-        except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError):
-            self.reasons = []
+    async def _ask(self, client: aiohttp.ClientSession, at_s: float) -> None:
+        async with client.get(f"{self.url}/metrics") as answer:
+            if answer.status == 200:
+                self.saw(parse(await answer.text(), at_s))
+        await super()._ask(client, at_s)
 
 
 def _restarted(before: Figures, after: Figures) -> bool:

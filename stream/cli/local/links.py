@@ -25,21 +25,34 @@ Addresses = Mapping[str, str]
 
 
 def links(at: Addresses, settings: Settings, *, polled: bool) -> list[tuple[str, str]]:
-    """Names and addresses, the most useful first: a small terminal shows no others."""
+    """Names and addresses, the most useful first: a small terminal shows only these."""
+    roles = probed(at, polled=polled, notified=bool(settings.notify_sinks))
     program = os.path.relpath(sys.argv[0])
     return [
         ("page", f"{page_url(at, settings)}/ui"),
         ("webhooks", f"{gateway_url(at, settings)}/callbacks/twilio and /callbacks/telnyx"),
         ("look at it", f"{program} watch   (or calls, call KEY, alerts, tail TOPIC)"),
-        ("worker", _probes(at["worker"])),
-        ("gateway", _probes(at["gateway_health"])),
-        ("archive", _probes(at["archive"])),
-        ("api", _probes(at["api_health"])),
-        *([("poller", _probes(at["poller"]))] if polled else []),
-        *([("notify", _probes(at["notify"]))] if settings.notify_sinks else []),
+        *((role, f"http://{address}/metrics   http://{address}/readyz") for role, address in roles.items()),
         ("Kafka", settings.kafka),
         ("logs", str(settings.data_dir.absolute())),
     ]
+
+
+def probed(at: Addresses, *, polled: bool, notified: bool) -> Addresses:
+    """Where each role that runs has its `/metrics` and `/readyz`."""
+    return {
+        "gateway": at["gateway_health"],
+        "worker": at["worker"],
+        **({"poller": at["poller"]} if polled else {}),
+        "archive": at["archive"],
+        "api": at["api_health"],
+        **({"notify": at["notify"]} if notified else {}),
+    }
+
+
+def listeners(settings: Settings) -> Addresses:
+    """The addresses of the settings."""
+    return {role: getattr(settings, f"{role}_listen") for role in LISTENERS}
 
 
 def gateway_url(at: Addresses, settings: Settings) -> str:
@@ -50,7 +63,3 @@ def gateway_url(at: Addresses, settings: Settings) -> str:
 def page_url(at: Addresses, settings: Settings) -> str:
     """Where people reach the page: what the settings say, else the API's own address."""
     return settings.ui_url or f"http://{at['api']}"
-
-
-def _probes(address: str) -> str:
-    return f"http://{address}/metrics   http://{address}/readyz"

@@ -1,8 +1,7 @@
-"""The newest alerts as the live view shows them: by time, equal ones together with their number."""
+"""The newest alerts for the lines of `callstream up`: by time, equal ones together with their number."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -12,12 +11,6 @@ from stream.core.alerting.alert import RETRACTED
 
 GROUPS = 100
 """Different alerts that are remembered; beyond that the oldest is forgotten."""
-
-_ADDRESS = re.compile(r"https?://[!-~]{1,2000}")
-"""Printable ASCII, so that it cannot end the terminal's sequence that it is written in."""
-
-_SHORT = 6
-"""Characters that are kept at each end of a long id."""
 
 
 class _Named(msgspec.Struct):
@@ -45,7 +38,6 @@ class AlertNotice(msgspec.Struct):
     state: str = "firing"
     revision: int = 1
     call: _Named | None = None
-    links: dict[str, str] = {}
 
     @property
     def at(self) -> str:
@@ -58,12 +50,6 @@ class AlertNotice(msgspec.Struct):
         if self.scope.type != "call" and self.call is not None:
             return f"{self.provider}:{self.call.id}"
         return self.scope.id
-
-    @property
-    def page(self) -> str | None:
-        """The address of its call's page, if there is one that a terminal can be given."""
-        address = self.links.get("call", "")
-        return address if _ADDRESS.fullmatch(address) else None
 
     @property
     def is_news(self) -> bool:
@@ -116,14 +102,6 @@ class NewestAlerts:
     def __iter__(self) -> Iterator[AlertGroup]:
         """The newest first."""
         return iter(sorted(self._groups.values(), key=lambda one: one.newest.detected_at, reverse=True))
-
-
-def shortened(id_: str) -> str:
-    """An id with its ends only: `twilio:CA8680…bcc6def1` still finds its call."""
-    prefix, _, last = id_.rpartition(":")
-    if len(last) <= 3 * _SHORT or not re.fullmatch(r"[\w-]+", last):
-        return id_
-    return f"{prefix}:{last[:_SHORT]}…{last[-_SHORT:]}" if prefix else f"{last[:_SHORT]}…{last[-_SHORT:]}"
 
 
 def alert_line(notice: AlertNotice) -> str:

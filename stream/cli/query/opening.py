@@ -57,21 +57,25 @@ async def opened_reader(chosen: settings.Settings) -> AsyncIterator[CallReader]:
 
         reader = ApiCallReader(chosen.api_url, chosen.api_token)
     else:
-        reader = _archive_reader(chosen)
+        reader = archive_reader(chosen)
     try:
         yield reader
     finally:
         await reader.close()
 
 
-def _archive_reader(chosen: settings.Settings) -> CallReader:
+def archive_reader(chosen: settings.Settings, *, awaited: bool = False) -> CallReader:
+    """Reads the archive itself. Raises NoAnswerError.
+
+    - `awaited`: a file that is not there yet will be; until then the reader's questions raise.
+    """
     from stream.archive.database import archive_url
     from stream.archive.reader import open_archive
     from stream.cli.query.archive_reader import ArchiveCallReader
 
     url = archive_url(chosen.archive_url, chosen.data_dir)
     file = url.removeprefix(_SQLITE)
-    if url.startswith(_SQLITE) and not Path(file).is_file():
+    if url.startswith(_SQLITE) and not awaited and not Path(file).is_file():
         raise NoAnswerError(
             f"there is no archive at {file}: start `callstream up` here, or set CALLSTREAM_API_URL or "
             "CALLSTREAM_ARCHIVE_URL"

@@ -6,13 +6,18 @@ rich is used for layout and colours, never for its markup. All texts, columns an
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.progress import Task, TextColumn
+from rich.style import Style
 from rich.text import Text
 
 from stream.service.untrusted import escaped
+
+_ADDRESS = re.compile(r"https?://[!-~]{1,2000}")
+"""Printable ASCII, so that it cannot end the terminal's sequence that it is written in."""
 
 
 class PlainConsole(Console):
@@ -35,6 +40,18 @@ class PlainColumn(TextColumn):
 def text(words: str = "", style: str = "") -> Text:
     """Escaped text in a style."""
     return Text(escaped(words), style=style)
+
+
+def safe_address(address: str | None) -> str | None:
+    """The address, if a terminal can be given it as a link."""
+    return address if address is not None and _ADDRESS.fullmatch(address) else None
+
+
+def linked(words: Text, address: str | None) -> Text:
+    """The words as a link (OSC 8), on a terminal that has links."""
+    if safe_address(address) is not None:
+        words.stylize(Style(link=address))
+    return words
 
 
 def paged(console: Console, shown: RenderableType) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from typing import IO, Any
 
 import click
@@ -29,6 +30,12 @@ def label(word: str, colour: str, text: str) -> None:
 def _coloured(text: str, colour: str | None) -> str:
     """The text in a colour, unless NO_COLOR is set (no-color.org). click leaves colours out of a pipe."""
     return text if colour is None or os.environ.get("NO_COLOR") else click.style(text, fg=colour)
+
+
+def is_interactive() -> bool:
+    """Whether a view with keys can be shown: it reads standard input and writes to standard error."""
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    return all(one.isatty() for one in streams) and os.environ.get("TERM") != "dumb"
 
 
 class Fault(click.ClickException):

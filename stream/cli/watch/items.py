@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from stream.archive.questions import StoredCall
 from stream.cli.query.words import COLOUR_OF_SEVERITY, seconds, short_id, short_time
@@ -30,13 +31,17 @@ class WatchedState(NamedTuple):
 
 
 class WatchItem(NamedTuple):
-    """A line that can be chosen. `alert` is None of a call, `key` the call that it leads to, if any."""
+    """A line that can be chosen. `alert` is None of a call, `key` the call that it leads to, if any.
+
+    - `page`: the address of that call's page; None where no page is known.
+    """
 
     id: str
     key: str | None
     alert: Alert | None
     cells: tuple[str, ...]
     colour: str
+    page: str | None
 
     @property
     def words(self) -> str:
@@ -51,22 +56,27 @@ class WatchSection(NamedTuple):
     left_out: int = 0
 
 
-def sections(state: WatchedState, wanted: str, *, grouped: bool) -> list[WatchSection]:
+def sections(state: WatchedState, wanted: str, *, grouped: bool, ui_url: str = "") -> list[WatchSection]:
     """The sections to show, with the items that the filter `wanted` lets through.
 
     - `grouped`: calls by verdict, those that one can do something about first; else all by time.
+    - `ui_url`: of the page; empty: none.
     """
+
+    def of_call(call: StoredCall) -> WatchItem:
+        return _of_call(call, ui_url)
+
     words = wanted.lower().split()
-    conditions = _kept((_of_alert(alert) for alert in _most_urgent_first(state.conditions)), words)
+    conditions = _kept((_of_alert(alert, ui_url) for alert in _most_urgent_first(state.conditions)), words)
     shown = [WatchSection(f"open conditions ({len(conditions)})", conditions)]
     if not grouped:
-        calls = _kept(map(_of_call, state.failures), words)
+        calls = _kept(map(of_call, state.failures), words)
         return [*shown, WatchSection(f"failed calls ({len(calls)})", calls)]
     by_fault: dict[str, list[StoredCall]] = {fault: [] for fault in (*FAULTS, UNDECIDED)}
     for call in state.failures:
         by_fault.setdefault(call.fault or UNDECIDED, []).append(call)
     for fault, of_it in by_fault.items():
-        if calls := _kept(map(_of_call, of_it), words):
+        if calls := _kept(map(of_call, of_it), words):
             heading = f"{fault} ({len(calls)})"
             shown.append(WatchSection(heading, calls[:EACH], max(0, len(calls) - EACH)))
     return shown
@@ -83,7 +93,7 @@ def _most_urgent_first(alerts: Iterable[Alert]) -> list[Alert]:
     return sorted(newest, key=lambda alert: ranks.get(str(alert.get("severity")), len(ranks)))
 
 
-def _of_alert(alert: Alert) -> WatchItem:
+def _of_alert(alert: Alert, ui_url: str) -> WatchItem:
     severity = str(alert.get("severity"))
     samples = alert.get("samples") or []
     cells = (
@@ -93,12 +103,17 @@ def _of_alert(alert: Alert) -> WatchItem:
         str((alert.get("reason") or {}).get("text") or ""),
     )
     key = samples[-1].get("key") if samples else None
-    return WatchItem(
-        f"alert:{alert.get('episode_id')}", key, alert, cells, COLOUR_OF_SEVERITY.get(severity, "")
-    )
+    page = (alert.get("links") or {}).get("call") or page_of(key, ui_url)
+    colour = COLOUR_OF_SEVERITY.get(severity, "")
+    return WatchItem(f"alert:{alert.get('episode_id')}", key, alert, cells, colour, page)
 
 
-def _of_call(call: StoredCall) -> WatchItem:
+def page_of(key: str | None, ui_url: str) -> str | None:
+    """The address of a call's page."""
+    return f"{ui_url}/ui/calls/{quote(key, safe='')}" if key and ui_url else None
+
+
+def _of_call(call: StoredCall, ui_url: str) -> WatchItem:
     codes = [f"SIP {call.sip_response_code}"] if call.sip_response_code is not None else []
     cells = (
         short_time(call.started_at),
@@ -108,7 +123,7 @@ def _of_call(call: StoredCall) -> WatchItem:
         " ".join([*codes, *call.error_codes]) or "-",
         call.fault or "-",
     )
-    return WatchItem(f"call:{call.key}", call.key, None, cells, "")
+    return WatchItem(f"call:{call.key}", call.key, None, cells, "", page_of(call.key, ui_url))
 
 
 def details_of(alert: Alert) -> list[tuple[str, str]]:

@@ -1,7 +1,8 @@
-"""What opens above the list: the timeline of a call, and what a condition says."""
+"""What opens above the list: the timeline of a call, what a condition says, and addresses."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.console import Group
@@ -19,7 +20,8 @@ from stream.cli.query.reader import CallReader, NoAnswerError
 from stream.cli.query.words import short_id, short_time
 from stream.cli.support.drawing import text
 from stream.cli.support.terminal import Fault
-from stream.cli.watch.items import Alert, details_of
+from stream.cli.watch.items import Alert, details_of, page_of
+from stream.cli.watch.lines import address_line
 from stream.timeline.call_timeline import CallTimeline
 
 LOOK_EVERY_S = 5.0
@@ -37,8 +39,9 @@ class CallScreen(Screen[None]):
     CSS = "#scroll { padding: 0 1; }"
     BINDINGS: ClassVar[list[BindingType]] = _BACK
 
-    def __init__(self, reader: CallReader, key: str) -> None:
+    def __init__(self, reader: CallReader, key: str, page: str | None) -> None:
         super().__init__()
+        self.page = page
         self._reader = reader
         self._key = key
         self._timeline: CallTimeline | None = None
@@ -94,10 +97,17 @@ class ConditionScreen(Screen[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = _BACK
 
-    def __init__(self, reader: CallReader, alert: Alert) -> None:
+    def __init__(self, reader: CallReader, alert: Alert, ui_url: str) -> None:
         super().__init__()
         self._reader = reader
         self._alert = alert
+        self._ui_url = ui_url
+
+    @property
+    def page(self) -> str | None:
+        """That of the chosen call."""
+        chosen = self.query_one("#samples", OptionList).highlighted_option
+        return page_of(chosen.id, self._ui_url) if chosen is not None else None
 
     def compose(self) -> ComposeResult:
         yield Static(Group(*(fact(name, said) for name, said in details_of(self._alert))), id="details")
@@ -122,4 +132,25 @@ class ConditionScreen(Screen[None]):
     @on(OptionList.OptionSelected, "#samples")
     def open_call(self, event: OptionList.OptionSelected) -> None:
         if event.option_id is not None:
-            self.app.push_screen(CallScreen(self._reader, event.option_id))
+            page = page_of(event.option_id, self._ui_url)
+            self.app.push_screen(CallScreen(self._reader, event.option_id, page))
+
+
+class AddressesScreen(Screen[None]):
+    """Addresses in full, each a link where the terminal has links."""
+
+    CSS = "#addresses { padding: 1; height: 1fr; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *_BACK,
+        Binding("enter,o,a", "app.pop_screen", "back", show=False),
+    ]
+
+    def __init__(self, addresses: Sequence[tuple[str, str]], said: str = "") -> None:
+        super().__init__()
+        self._addresses = addresses
+        self._said = said
+
+    def compose(self) -> ComposeResult:
+        rows = [address_line(name, address) for name, address in self._addresses]
+        yield Static(Group(*rows, text(), text(self._said, "dim")), id="addresses")
+        yield Footer()

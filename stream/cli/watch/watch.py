@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 from msgspec.structs import replace
 
 from stream.archive.questions import CallFilter
+from stream.cli.local.links import listeners, page_url, probed
+from stream.cli.local.service_figures import ScrapedFigures
+from stream.cli.local.sole_run import addresses_of_run
 from stream.cli.query.filters import NOT_ANSWERED, call_filter, call_filter_options
 from stream.cli.query.opening import asked
 from stream.cli.query.reader import CallReader
-from stream.cli.support.terminal import Misuse
+from stream.cli.support.terminal import Misuse, is_interactive
 from stream.cli.watch.app import WatchApp
+from stream.service import settings
+
+LOCAL = ("127.0.0.1", "::1", "localhost")
+"""Where an API is asked that runs beside the roles of the settings."""
 
 
 @click.command("watch")
@@ -22,13 +28,22 @@ from stream.cli.watch.app import WatchApp
 def command(**chosen: Any) -> None:
     """Watch open conditions and failed calls, live. It reads a running callstream and changes nothing.
 
-    Up and down choose, Enter opens a call's timeline, / filters, v lists by time, p pauses, q ends.
+    Up and down choose, Enter opens a call's timeline, o its page, / filters, v lists by time, p pauses, q
+    ends.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if not is_interactive():
         raise Misuse("watch needs a terminal; `callstream calls` and `callstream alerts` do not")
     wanted = call_filter(**chosen)
     asked(lambda reader: _watch(reader, wanted if wanted.outcome else replace(wanted, outcome=NOT_ANSWERED)))
 
 
 async def _watch(reader: CallReader, wanted: CallFilter) -> None:
-    await WatchApp(reader, wanted, lambda: time.strftime("%H:%M:%S")).run_async()
+    chosen = settings.load()
+    at = addresses_of_run(chosen.data_dir) or listeners(chosen)
+    elsewhere = bool(chosen.api_url) and urlsplit(chosen.api_url).hostname not in LOCAL
+    figures = ScrapedFigures({} if elsewhere else probed(at, polled=True, notified=bool(chosen.notify_sinks)))
+    ui_url = chosen.ui_url or chosen.api_url or page_url(at, chosen)
+    try:
+        await WatchApp(reader, wanted, figures, ui_url=ui_url).show()
+    finally:
+        await figures.close()

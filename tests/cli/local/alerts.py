@@ -1,4 +1,4 @@
-"""Alert records for the live view, as they are in Kafka."""
+"""Alert records as they are in Kafka."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""What the live view reads from a role's exposition."""
+"""What a person watches of a role, read from its exposition and its `/readyz`."""
 
 from __future__ import annotations
 
 import aiohttp
+import pytest
 from aiohttp import web
 
 from stream.cli.local.figures import WINDOW_S, Figures, WatchedRole, parse
@@ -11,6 +12,8 @@ from stream.service.metrics.batch_counts import BatchCounts
 from stream.service.metrics.family import DEAD_LETTERS
 from stream.service.metrics.poller import POLL_WAITING, BudgetState, PollerMetrics
 from stream.service.metrics.worker import WorkerMetrics
+
+NOW_US = 1_800_000_000_000_000
 
 
 def test_a_worker_that_has_done_nothing_shows_zeros() -> None:
@@ -22,7 +25,7 @@ def test_a_worker_that_has_done_nothing_shows_zeros() -> None:
 
 
 def test_counts_are_summed_over_every_label_but_the_one_shown() -> None:
-    metrics = WorkerMetrics()
+    metrics = WorkerMetrics(clock=lambda: NOW_US / 1_000_000)
     counts = BatchCounts(0)
     counts[f.EVENTS_PROCESSED, "twilio_call", "applied"] += 3
     counts[f.EVENTS_PROCESSED, "telnyx_webhook", "applied"] += 4
@@ -32,8 +35,7 @@ def test_counts_are_summed_over_every_label_but_the_one_shown() -> None:
     counts[f.ALERTS_PUBLISHED, "call.failed", "warning", "firing"] += 6
     counts[f.RECONCILED_CALLS, "twilio", "match"] += 3
     counts[f.RECONCILED_CALLS, "telnyx", "match"] += 4
-    counts.times_us["twilio_call"] += (0, 500_000)
-    counts.times_us["twilio_call"] += (0, 1_500_000)
+    counts.times_us["telnyx_webhook"] += (NOW_US - 1_000_000, NOW_US - 80_000)
     metrics.add(counts)
     figures = parse(metrics.exposition()[0].decode(), 1.0)
     assert figures.split(f.EVENTS_PROCESSED)["applied"] == 7
@@ -42,8 +44,8 @@ def test_counts_are_summed_over_every_label_but_the_one_shown() -> None:
     assert figures.split(f.CALLS_ENDED)["busy"] == 5
     assert figures.split(f.ALERTS_PUBLISHED)["call.failed"] == 6
     assert figures.split(f.RECONCILED_CALLS)["match"] == 7
-    latency = figures.split(f.EVENT_LATENCY)
-    assert (latency["received_sum"], latency["received_count"]) == (2.0, 2.0)
+    latency = figures.split(f.CALLBACK_LATENCY)
+    assert (latency["0.075"], latency["0.1"], latency["+Inf"]) == (0, 1, 1)
 
 
 def test_the_requests_that_wait_at_a_poller_are_read() -> None:
@@ -52,9 +54,10 @@ def test_the_requests_that_wait_at_a_poller_are_read() -> None:
     assert parse(metrics.exposition()[0].decode(), 1.0).total(POLL_WAITING) == 7
 
 
-def figures(at_s: float, events: float, latency: tuple[float, float] = (0, 0)) -> Figures:
-    split = {"received_sum": latency[0], "received_count": latency[1]}
-    return Figures(at_s, {f.EVENTS_PROCESSED: {"applied": events}, f.EVENT_LATENCY: split})
+def figures(at_s: float, events: float, latency: tuple[float, ...] = (0, 0, 0)) -> Figures:
+    """`latency`: how many observations were up to 0.1 s, up to 0.3 s, and in all."""
+    split = dict(zip(("0.1", "0.3", "+Inf"), latency, strict=True))
+    return Figures(at_s, {f.EVENTS_PROCESSED: {"applied": events}, f.CALLBACK_LATENCY: split})
 
 
 def test_the_rate_is_unknown_after_one_look_and_after_a_restart() -> None:
@@ -77,23 +80,26 @@ def test_a_rate_is_that_of_the_last_seconds_and_the_looks_are_bounded() -> None:
     assert len(role._seen) <= WINDOW_S + 2
 
 
-def test_a_mean_is_of_the_observations_between_the_looks() -> None:
+def test_a_quantile_is_of_the_observations_between_the_looks() -> None:
     role = WatchedRole("")
-    role.saw(figures(1.0, 1, (10.0, 4)))
-    assert role.mean(f.EVENT_LATENCY, "received") is None
-    role.saw(figures(2.0, 2, (10.0, 4)))
-    assert role.mean(f.EVENT_LATENCY, "received") is None
-    role.saw(figures(3.0, 3, (13.0, 6)))
-    assert role.mean(f.EVENT_LATENCY, "received") == 1.5
+    role.saw(figures(1.0, 1, (40, 40, 40)))
+    assert role.quantile(f.CALLBACK_LATENCY, 0.5) is None
+    role.saw(figures(2.0, 2, (40, 40, 40)))
+    assert role.quantile(f.CALLBACK_LATENCY, 0.5) is None
+    role.saw(figures(3.0, 3, (44, 49, 50)))
+    # Four of ten within 0.1 s, five more within 0.3 s.
+    assert role.quantile(f.CALLBACK_LATENCY, 0.2) == pytest.approx(0.05)
+    assert role.quantile(f.CALLBACK_LATENCY, 0.5) == pytest.approx(0.14)
+    assert role.quantile(f.CALLBACK_LATENCY, 0.99) == 0.3, "more is not known of what is above the last bound"
 
 
 async def test_a_look_that_fails_keeps_what_was_seen_and_its_time() -> None:
     role = WatchedRole("http://127.0.0.1:1")
     role.saw(figures(8.0, 300))
-    role.reasons = ["it waits"]
+    role.ready, role.reasons = False, ["it waits"]
     async with aiohttp.ClientSession() as client:
         await role.look(client, 9.0)
-    assert (role.now, role.reasons) == (figures(8.0, 300), [])
+    assert (role.now, role.ready, role.reasons) == (figures(8.0, 300), None, [])
 
 
 async def test_a_look_reads_the_figures_and_the_reasons_of_a_role_that_is_not_ready() -> None:
@@ -116,4 +122,5 @@ async def test_a_look_reads_the_figures_and_the_reasons_of_a_role_that_is_not_re
     finally:
         await runner.cleanup()
     assert role.now is not None
-    assert (role.now.at_s, role.now.total(f.EVENTS_PROCESSED), role.reasons) == (9.0, 0, ["it recovers"])
+    assert (role.now.at_s, role.now.total(f.EVENTS_PROCESSED)) == (9.0, 0)
+    assert (role.ready, role.reasons) == (False, ["it recovers"])

@@ -18,7 +18,7 @@ def test_the_page_comes_first_at_the_address_of_the_api_or_where_people_reach_it
 
 def test_only_roles_that_run_are_named() -> None:
     few = [name for name, _ in links(AT, Settings(), polled=False)]
-    assert few == ["page", "webhooks", "look at it", "worker", "gateway", "archive", "api", "Kafka", "logs"]
+    assert few == ["page", "webhooks", "look at it", "gateway", "worker", "archive", "api", "Kafka", "logs"]
     assert [name for name, _ in links(AT, Settings(), polled=True) if name not in few] == ["poller"]
 
 

@@ -1,4 +1,4 @@
-"""Alerts on the live view: their parts, their order, equal ones together."""
+"""Alerts in the lines of `callstream up`: their parts, their order, equal ones together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from stream.cli.local import notices
-from stream.cli.local.notices import NewestAlerts, read_notice, shortened
+from stream.cli.local.notices import NewestAlerts, read_notice
 from tests.cli.local.alerts import ALERT, notice
 
 
@@ -56,16 +56,3 @@ def test_the_oldest_group_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     for second in (20, 10, 30):
         alerts.add(notice(f"2026-11-21T13:18:{second}Z", text=str(second)))
     assert [group.newest.reason.text for group in alerts] == ["30", "20"]
-
-
-@pytest.mark.parametrize(
-    ("id_", "short"),
-    [
-        ("twilio:CA8680230f4477433c7935a967bcc6def1", "twilio:CA8680…c6def1"),
-        ("telnyx:428c31b6-7af4-4bcb-b7f5-5013ef9657c1", "telnyx:428c31…9657c1"),
-        ("CA8680230f4477433c7935a967bcc6def1", "CA8680…c6def1"),
-        ("twilio:CA1", "twilio:CA1"),
-    ],
-)
-def test_a_long_id_keeps_its_ends(id_: str, short: str) -> None:
-    assert shortened(id_) == short

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from stream.cli.local.sole_run import sole_run
+from stream.cli.local.sole_run import addresses_of_run, sole_run
 from stream.cli.support.terminal import Fault
 from stream.cli.up import command
 
@@ -54,3 +54,20 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path) -> None
         pass
     assert not isinstance(raised.value, Fault)
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_run_tells_where_its_roles_are_until_it_ends(tmp_path: Path) -> None:
+    assert addresses_of_run(tmp_path) is None
+    with sole_run(tmp_path) as tell:
+        assert addresses_of_run(tmp_path) is None
+        tell({"worker": "127.0.0.1:9081"})
+        assert addresses_of_run(tmp_path) == {"worker": "127.0.0.1:9081"}
+        result = CliRunner().invoke(command, ["--plain"], env={"CALLSTREAM_DATA_DIR": str(tmp_path)})
+        assert f"(process {os.getpid()})" in result.stderr
+    assert addresses_of_run(tmp_path) is None
+
+
+@pytest.mark.parametrize("left", ["", "x", "4194305\n{}", "PID\n[", "PID\n{"])
+def test_what_a_killed_run_has_left_is_not_believed(left: str, tmp_path: Path) -> None:
+    (tmp_path / "up.lock").write_text(left.replace("PID", str(os.getpid())))
+    assert addresses_of_run(tmp_path) is None

@@ -2,56 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from textual.pilot import Pilot
-from textual.widgets import Input, OptionList, Static
+from textual.widgets import Input, OptionList
 
 from stream.archive.questions import AlertFilter, CallFilter, CallHistory, CallPage, RecordPage
 from stream.cli.query.archive_reader import ArchiveCallReader
-from stream.cli.query.filters import NOT_ANSWERED
 from stream.cli.query.reader import NoAnswerError
 from stream.cli.watch.app import WatchApp
 from stream.cli.watch.screens import CallScreen, ConditionScreen
 from tests.cli.query.stored import replayed_whole, stored
+from tests.cli.watch.views import FAILED, FixedFigures, first_line, lines, screen, settled, watching
 
-FAILED = CallFilter(outcome=NOT_ANSWERED)
 BUSY_CHILD = "twilio:CA00000000000000000000000000000002"
-
-
-@asynccontextmanager
-async def watching(
-    folder: Path, *traces: str, size: tuple[int, int] = (80, 24)
-) -> AsyncIterator[Pilot[None]]:
-    with stored(folder, *traces) as (_, reader):
-        app = WatchApp(reader, FAILED, lambda: "12:00:05")
-        async with app.run_test(size=size) as pilot:
-            await settled(pilot)
-            yield pilot
-
-
-async def settled(pilot: Pilot[None]) -> None:
-    await pilot.app.workers.wait_for_complete()
-    await pilot.pause()
-
-
-def lines(pilot: Pilot[None]) -> list[str]:
-    """The list's lines; a section's heading begins with `#`."""
-    items = pilot.app.screen_stack[0].query_one("#items", OptionList)
-    return [("# " if one.disabled else "") + str(one.prompt) for one in items.options]
-
-
-def first_line(pilot: Pilot[None]) -> str:
-    return str(pilot.app.screen_stack[0].query_one("#state", Static).content)
-
-
-def screen(pilot: Pilot[None]) -> str:
-    """All that is on the screen, as text."""
-    strips = pilot.app.screen._compositor.render_strips()
-    return "\n".join(strip.text.rstrip() for strip in strips)
 
 
 async def test_calls_are_listed_by_verdict_and_enter_opens_the_timeline(tmp_path: Path) -> None:
@@ -87,7 +51,7 @@ async def test_a_condition_stands_first_and_leads_to_its_calls(tmp_path: Path) -
     with stored(tmp_path) as (keeper, reader):
         told = replayed_whole("failing-endpoint-that-recovers")
         keeper.keep([one for one in told if one[0] != "alerts" or b'"firing"' in (one[2] or b"")])
-        app = WatchApp(reader, FAILED, lambda: "12:00:05")
+        app = WatchApp(reader, FAILED, FixedFigures(), now=lambda: "12:00:05")
         async with app.run_test(size=(80, 24)) as pilot:
             await settled(pilot)
             assert lines(pilot)[0] == "# open conditions (1)"
@@ -143,10 +107,10 @@ async def test_paused_nothing_is_read_and_what_is_chosen_stays_chosen(
 ) -> None:
     monkeypatch.setattr("stream.cli.watch.app.LOOK_EVERY_S", 0.05)
     with stored(tmp_path, "spam-block") as (keeper, reader):
-        app = WatchApp(reader, FAILED, lambda: "12:00:05")
+        app = WatchApp(reader, FAILED, FixedFigures(), now=lambda: "12:00:05")
         async with app.run_test(size=(80, 24)) as pilot:
             await settled(pilot)
-            await pilot.press("p")
+            await pilot.press("enter", "escape", "p")
             assert "paused" in first_line(pilot)
             keeper.keep(replayed_whole("child-legs"))
             await pilot.pause(0.3)
@@ -160,10 +124,33 @@ async def test_paused_nothing_is_read_and_what_is_chosen_stays_chosen(
             assert chosen.id == "call:twilio:CA00000000000000000000000000000001"
 
 
+async def test_while_nothing_was_chosen_the_first_item_is_and_again_after_escape(tmp_path: Path) -> None:
+    with stored(tmp_path, "spam-block") as (keeper, reader):
+        app = WatchApp(reader, FAILED, FixedFigures(), now=lambda: "12:00:05")
+        async with app.run_test(size=(80, 24)) as pilot:
+
+            def chosen() -> str | None:
+                option = app.query_one("#items", OptionList).highlighted_option
+                return option.id if option is not None else None
+
+            await settled(pilot)
+            spam_block = chosen()
+            keeper.keep(replayed_whole("child-legs"))
+            app.look()
+            await settled(pilot)
+            assert chosen() == f"call:{BUSY_CHILD}"
+            await pilot.press("j")
+            app.look()
+            await settled(pilot)
+            assert chosen() == spam_block
+            await pilot.press("escape")
+            assert chosen() == f"call:{BUSY_CHILD}"
+
+
 async def test_a_reader_that_does_not_answer_is_named_and_what_was_read_stays(tmp_path: Path) -> None:
     with stored(tmp_path, "spam-block") as (_, reader):
         flaky = Flaky(reader)
-        app = WatchApp(flaky, FAILED, lambda: "12:00:05")
+        app = WatchApp(flaky, FAILED, FixedFigures(), now=lambda: "12:00:05")
         async with app.run_test(size=(80, 24)) as pilot:
             await settled(pilot)
             flaky.away = True
@@ -185,7 +172,7 @@ async def test_what_providers_sent_is_shown_and_does_nothing(tmp_path: Path) -> 
             (role, key, value and value.replace(b"+15*******06", hostile))
             for role, key, value in replayed_whole("spam-block")
         )
-        app = WatchApp(reader, FAILED, lambda: "12:00:05")
+        app = WatchApp(reader, FAILED, FixedFigures(), now=lambda: "12:00:05")
         async with app.run_test(size=(160, 24)) as pilot:
             await settled(pilot)
             assert any("[bold]x[/]\\u001b[2J[@click" in line for line in lines(pilot))
