@@ -36,7 +36,7 @@ FOLDERS = {
     ),
     "stream.core": ("privacy", "alerting", "verdicts", "delivery", "call"),
     "stream.service": ("tables", "http", "metrics"),
-    "stream.archive": ("store",),
+    "stream.archive": ("store", "writing"),
     "stream.gateway": ("receive", "diagnose"),
     "stream.poller": ("resources", "limiter", "pages", "schedule", "on_demand"),
     "stream.api": ("access", "questions", "live", "compatible", "ui"),

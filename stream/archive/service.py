@@ -15,13 +15,14 @@ from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from stream.archive.consumer import ArchiveConsumer, reason_of
 from stream.archive.database import archive_url, connect
 from stream.archive.questions import ArchiveError
 from stream.archive.rows import DAY_US, day_of
 from stream.archive.store.migrate import migrate
 from stream.archive.store.retention import empty, oldest_day, retire
-from stream.archive.writer import ROLES, ArchiveWriter
+from stream.archive.writing.consumer import ArchiveConsumer, reason_of
+from stream.archive.writing.decoded_batch import ROLES
+from stream.archive.writing.writer import ArchiveWriter
 from stream.core.timestamps import SECOND_US
 from stream.kafka import topics
 from stream.kafka.access import archive_group

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from confluent_kafka import Producer
 from sqlalchemy import text
 
@@ -15,6 +16,7 @@ from stream.archive.database import archive_url
 from stream.archive.questions import AlertFilter, ArchiveError, CallFilter, CallHistory
 from stream.archive.reader import Archive, open_archive
 from stream.archive.service import ArchiveRole, rebuild, serving
+from stream.archive.writing import consumer
 from stream.kafka import topics
 from stream.kafka.access import archive_group
 from stream.service.settings import Settings
@@ -185,6 +187,31 @@ async def test_members_share_the_partitions(
         await until(lambda: ids_in(archive) == truth(records), "the archive has everything")
         shares = [count_of(role, "callstream_archive_records_total", "events") for role in (one, other)]
         assert sum(share or 0 for share in shares) == len(values(records, "events"))
+
+
+async def test_what_is_read_ahead_is_written_once(
+    broker: RealBroker, prefix: str, postgresql: RealPostgresql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small batches, of which the next one is read while one is written, when partitions come and go."""
+    monkeypatch.setattr(consumer, "BATCH", 5)
+    chosen = settings(broker, prefix, postgresql.database())
+    await topics.ensure(chosen.kafka, chosen)
+    produce(chosen, records := written(times=range(8)))
+    async with reading(chosen) as archive, serving(chosen) as one:
+        for _ in range(3):
+            async with serving(chosen) as other:
+                await until(lambda: other.ready()[0] and one.ready()[0], "both have partitions")
+                produce(chosen, more := written(times=[len(records)]))
+                records += more
+        await until(lambda: ids_in(archive) == truth(records), "the archive has everything")
+        await until(lambda: lag_of(one) == 0, "nothing is left to be read")
+
+
+def lag_of(role: ArchiveRole) -> float:
+    return sum(
+        role.metrics.registry.get_sample_value("callstream_archive_lag_messages", {"topic": topic}) or 0
+        for topic in ("events", "ended", "alerts")
+    )
 
 
 async def test_a_database_that_is_away_holds_nothing_up_for_good(

@@ -6,7 +6,8 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from stream.archive.writer import OffsetRange, TopicRecord
+from stream.archive.writing.decoded_batch import TopicRecord
+from stream.archive.writing.writer import OffsetRange
 from stream.core.timestamps import SECOND_US, utc
 from tests.archive.kept import Told, replayed, values
 

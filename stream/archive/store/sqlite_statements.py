@@ -4,35 +4,44 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache
+from itertools import chain
 from typing import Any
 
 import msgspec
 
 from stream.archive.rows import CallRow, codes_of, day_of
-from stream.archive.store.schema import alerts, calls
+from stream.archive.store.schema import alerts, call_codes, calls, events, loose_events, records
 from stream.archive.store.statements import AlertValues, EventValues
 
-_COLUMNS = [column.name for column in calls.columns]
-_SAID_AGAIN = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in ("no", "key", "day"))
+_TABLES = {table.name: table for table in (calls, call_codes, records, events, loose_events, alerts)}
+_COLUMNS = {name: [column.name for column in table.columns] for name, table in _TABLES.items()}
 _AMONG = "IN (SELECT value FROM json_each(?))"
+_CALLS_OF = f"SELECT {', '.join(_COLUMNS['calls'])} FROM calls WHERE key {_AMONG}"
 
-_CALLS_OF = f"SELECT {', '.join(_COLUMNS)} FROM calls WHERE key {_AMONG}"
-_PUT_CALLS = (
-    f"INSERT INTO calls ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))}) "
-    f"ON CONFLICT (no) DO UPDATE SET {_SAID_AGAIN}"
-)
-_ALERT_COLUMNS = [column.name for column in alerts.columns]
-_PUT_ALERTS = (
-    f"INSERT INTO alerts ({', '.join(_ALERT_COLUMNS)}) VALUES ({', '.join('?' * len(_ALERT_COLUMNS))}) "
-    "ON CONFLICT (episode_id) DO UPDATE SET "
-    + ", ".join(f"{name} = excluded.{name}" for name in _ALERT_COLUMNS if name not in ("episode_id", "day"))
-    + " WHERE excluded.revision > alerts.revision"
-)
-_PUT_RECORDS = (
-    "INSERT INTO records (call_no, day, revision, body) VALUES (?, ?, ?, ?) ON CONFLICT (call_no) "
-    "DO UPDATE SET revision = excluded.revision, body = excluded.body "
-    "WHERE excluded.revision > records.revision"
-)
+AT_ONCE = (1000, 100, 10, 1)
+"""Rows of one statement. Between two statements this thread waits for its turn among the others'."""
+
+
+def _said_again(table: str, *kept: str) -> str:
+    return ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS[table] if name not in kept)
+
+
+_MERGES = {
+    "calls": f"ON CONFLICT (no) DO UPDATE SET {_said_again('calls', 'no', 'key', 'day')}",
+    "records": f"ON CONFLICT (call_no) DO UPDATE SET {_said_again('records', 'call_no', 'day')} "
+    "WHERE excluded.revision > records.revision",
+    "alerts": f"ON CONFLICT (episode_id) DO UPDATE SET {_said_again('alerts', 'episode_id', 'day')} "
+    "WHERE excluded.revision > alerts.revision",
+}
+
+
+@cache
+def _insert(table: str, rows: int) -> str:
+    names = _COLUMNS[table]
+    row = f"({', '.join('?' * len(names))})"
+    merge = _MERGES.get(table, "ON CONFLICT DO NOTHING")
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([row] * rows)} {merge}"
 
 
 class SqliteStatements:
@@ -70,33 +79,22 @@ class SqliteStatements:
         return {row.key: row for row in found}
 
     def put_calls(self, rows: Sequence[CallRow]) -> None:
-        self._run_many(_PUT_CALLS, map(msgspec.structs.astuple, rows))
+        self._put("calls", [msgspec.structs.astuple(row) for row in rows])
 
     def put_codes(self, rows: Sequence[CallRow]) -> None:
-        self._run_many(
-            "INSERT OR IGNORE INTO call_codes (code, call_no) VALUES (?, ?)",
-            [(code, row.no) for row in rows for code in codes_of(row.error_codes)],
-        )
+        self._put("call_codes", [(code, row.no) for row in rows for code in codes_of(row.error_codes)])
 
     def put_records(self, rows: Sequence[tuple[int, int, int, str]]) -> int:
-        return self._put(_PUT_RECORDS, rows)
+        return self._put("records", rows)
 
     def put_events(self, rows: Sequence[EventValues]) -> int:
-        # In the order of the table's pages.
-        return self._put(
-            "INSERT OR IGNORE INTO events (day, call_no, id, at_us, number, body) VALUES (?, ?, ?, ?, ?, ?)",
-            sorted(rows),
-        )
+        return self._put("events", sorted(rows))  # in the order of the table's pages
 
     def put_loose_events(self, rows: Sequence[tuple[str, str, int, str | None, int, str]]) -> int:
-        return self._put(
-            "INSERT OR IGNORE INTO loose_events (key, id, day, account, at_us, body) "
-            "VALUES (?, ?, ?, ?, ?, ?)",
-            rows,
-        )
+        return self._put("loose_events", rows)
 
     def put_alerts(self, rows: Sequence[AlertValues]) -> int:
-        return self._put(_PUT_ALERTS, rows)
+        return self._put("alerts", rows)
 
     def forget(self, marks: Mapping[str, int]) -> int:
         self._run_many(
@@ -132,9 +130,15 @@ class SqliteStatements:
             self._run(f"SELECT key, at_us FROM forgotten WHERE key {_AMONG}", (_listed(keys),)).fetchall()
         )
 
-    def _put(self, statement: str, rows: Sequence[Sequence[Any]]) -> int:
+    def _put(self, table: str, rows: Sequence[Sequence[Any]]) -> int:
         """How many rows are new, or newer."""
-        return self._run_many(statement, rows).rowcount if rows else 0
+        done = at = 0
+        for size in AT_ONCE:
+            while len(rows) - at >= size:
+                values = list(chain.from_iterable(rows[at : at + size]))
+                done += self._run(_insert(table, size), values).rowcount
+                at += size
+        return done
 
 
 def _row(values: Any) -> CallRow:

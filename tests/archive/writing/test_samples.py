@@ -11,14 +11,14 @@ import pytest
 
 from stream.archive.questions import AlertFilter
 from stream.archive.reader import Archive
-from stream.archive.samples import without_forgotten
+from stream.archive.writing.samples import without_forgotten
 from stream.core.alerting.conditions import take
 from stream.core.alerting.rules import read_rules
 from stream.core.alerting.scopes import Told
 from stream.core.effects import Observed
 from stream.core.policy import CallPolicy
 from tests.archive.kept import Keeper
-from tests.archive.test_writer import forgotten
+from tests.archive.writing.test_writer import forgotten
 from tests.core.deliveries import START_US, TELNYX_KEY, TWILIO_KEY
 
 RULES = read_rules(

@@ -14,14 +14,15 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from stream.archive.writer import ArchiveWriter, FencedError, OffsetRange, TopicRecord
+from stream.archive.writing.decoded_batch import DecodedBatch, TopicRecord
+from stream.archive.writing.writer import ArchiveWriter, FencedError, OffsetRange
 from stream.kafka.client import consumers
 from stream.kafka.client.connection import Connection
 from stream.kafka.errors import KafkaError
@@ -32,7 +33,7 @@ BATCH = 10_000
 """Records of one transaction at most."""
 
 PAUSE_S = 0.2
-"""Between the beginnings of two transactions, unless a batch is full: a transaction costs more than a row."""
+"""Between the beginnings of two transactions, unless more is waiting: a transaction costs more than a row."""
 
 POLL_MS = 500
 RETRY_S, LONGEST_RETRY_S = 0.5, 15.0
@@ -46,8 +47,17 @@ T = TypeVar("T")
 log = logging.getLogger("callstream.archive")
 
 
+class _ReadBatch(NamedTuple):
+    """What was read under an assignment. `is_last`: whether nothing more was known to be waiting."""
+
+    assignment: int
+    records: list[TopicRecord]
+    decoded: DecodedBatch
+    is_last: bool
+
+
 class ArchiveConsumer:
-    """`topics`: the role (`writer.ROLES`) of each topic, by its name."""
+    """`topics`: the role (`decoded_batch.ROLES`) of each topic, by its name."""
 
     def __init__(
         self,
@@ -69,6 +79,9 @@ class ArchiveConsumer:
         self._consumer: Any = None
         self._owned: frozenset[int] = frozenset()
         self._next: dict[TopicPartition, int] = {}
+        """How far each partition is written."""
+        self._ahead: asyncio.Task[_ReadBatch] | None = None
+        """Reads and decodes what comes after the batch that is being written."""
         self._assignment = 0
         self._commit_at = 0.0
         self.is_assigned = asyncio.Event()
@@ -91,9 +104,10 @@ class ArchiveConsumer:
         try:
             while True:
                 began_s = time.monotonic()
-                if await self._step() < BATCH:
+                if await self._step():
                     await asyncio.sleep(max(0.0, began_s + PAUSE_S - time.monotonic()))
         finally:
+            await self._drop_ahead()
             await self._commit(CLOSE_S - COMMIT_S)
             await consumers.leave(self._consumer, COMMIT_S)
             self._thread.shutdown(wait=False)
@@ -104,16 +118,31 @@ class ArchiveConsumer:
 
     # -- batches
 
-    async def _step(self) -> int:
-        """Read and write one batch. Returns its records."""
+    async def _step(self) -> bool:
+        """Read and write one batch. Returns whether it was the last one for now."""
         if len(self._next) < len(self._owned) * len(self._topics):
+            await self._drop_ahead()
             await self._begin()
-        batch = await self._fetch()
-        if batch:
+        batch = await (self._ahead or self._read())
+        self._ahead = None if batch.is_last else asyncio.create_task(self._read())
+        if batch.records and batch.assignment == self._assignment:
             await self._write(batch)
         await self._report_lag()
         await self._commit(COMMIT_S)
-        return len(batch)
+        return batch.is_last
+
+    async def _read(self) -> _ReadBatch:
+        assignment = self._assignment
+        records = await self._fetch()
+        decoded = await asyncio.to_thread(DecodedBatch, records)
+        return _ReadBatch(assignment, records, decoded, is_last=await self._is_at_end())
+
+    async def _drop_ahead(self) -> None:
+        """What was read ahead is read again, by those whose partitions they are now."""
+        reading, self._ahead = self._ahead, None
+        if reading is not None:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
 
     async def _fetch(self) -> list[TopicRecord]:
         try:
@@ -148,31 +177,30 @@ class ArchiveConsumer:
             self._consumer.seek(tp, offset)
             self._next[tp] = offset
 
-    async def _write(self, batch: Sequence[TopicRecord]) -> None:
+    async def _write(self, batch: _ReadBatch) -> None:
         ends: dict[TopicPartition, int] = {}
-        for one in batch:
+        for one in batch.records:
             ends[TopicPartition(one.topic, one.partition)] = one.offset + 1
-        numbers = {one.partition for one in batch}
+        numbers = {one.partition for one in batch.records}
         spans = {
             (tp.topic, tp.partition): OffsetRange(first, ends.get(tp, first))
             for tp, first in self._next.items()
             if tp.partition in numbers
         }
         began_s = time.monotonic()
-        assignment = self._assignment
         try:
-            done = await self._until_done(partial(self._writer.write, batch, spans), assignment)
+            done = await self._until_done(partial(self._writer.write, batch.decoded, spans), batch.assignment)
         except FencedError as error:
             self._metrics.failed("fenced")
             log.info("another writer has gone on with a partition: reading on from there (%s)", error)
             self._next = {}
             return
-        if done is None or assignment != self._assignment:
+        if done is None or batch.assignment != self._assignment:
             return
         self._next.update(ends)
         self._metrics.took(time.monotonic() - began_s, time.time())
         self._metrics.written(
-            Counter(one.role for one in batch), done.skipped, done.rows, forgotten=done.forgotten
+            Counter(one.role for one in batch.records), done.skipped, done.rows, forgotten=done.forgotten
         )
 
     async def _until_done(self, work: partial[T], assignment: int) -> T | None:
@@ -202,13 +230,26 @@ class ArchiveConsumer:
 
     async def _report_lag(self) -> None:
         behind: Counter[str] = Counter()
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(KafkaError, TimeoutError):
             async with asyncio.timeout(COMMIT_S):
                 for tp in [*self._next]:
-                    at = await self._consumer.position(tp)
+                    at = await self._position(tp)
                     end = self._consumer.last_stable_offset(tp) if tp in self._next else None
                     behind[self._topics[tp.topic]] += max(0, (end or 0) - at)
         self._metrics.lag(behind)
+
+    async def _position(self, tp: TopicPartition) -> int:
+        """How far a partition is written; where nothing is read ahead, behind transaction markers too."""
+        written = self._next.get(tp, 0)
+        return written if self._ahead is not None else max(written, await self._consumer.position(tp))
+
+    async def _is_at_end(self) -> bool:
+        """Whether all is read that the last fetch of each partition knew of."""
+        with contextlib.suppress(KafkaError):
+            for tp in [*self._next]:
+                if (self._consumer.last_stable_offset(tp) or 0) > await self._consumer.position(tp):
+                    return False
+        return True
 
     # -- the group
 
@@ -219,9 +260,7 @@ class ArchiveConsumer:
         self._commit_at = time.monotonic() + COMMIT_EVERY_S
         try:
             async with asyncio.timeout(limit_s):
-                # Behind transaction markers too, which are not records.
-                at = {tp: max(first, await self._consumer.position(tp)) for tp, first in self._next.items()}
-                await self._consumer.commit(at)
+                await self._consumer.commit({tp: await self._position(tp) for tp in [*self._next]})
         except (KafkaError, TimeoutError) as error:
             log.debug("offsets were not committed (%s)", type(error).__name__)
 

@@ -1,0 +1,187 @@
+"""What the consumer reads ahead, with a group and a database that do as the test says."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+import pytest
+
+from stream.archive.writing import consumer
+from stream.archive.writing.consumer import ArchiveConsumer
+from stream.archive.writing.decoded_batch import ROLES, DecodedBatch
+from stream.archive.writing.writer import ArchiveWriter, FencedError, OffsetRange, WrittenBatch
+from stream.kafka.client import consumers
+from stream.kafka.partitions import TopicPartition
+from stream.service.metrics.archive import ArchiveMetrics
+from tests.archive.kept import replayed
+
+EVENTS = "calls.events.v1"
+TOPICS = {f"calls.{role}.v1": role for role in ROLES}
+LIMIT_S = 10.0
+
+
+class Fetched(NamedTuple):
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+class Group:
+    """A member's consumer over one partition of events. `gate`: closed, no fetch returns."""
+
+    def __init__(self) -> None:
+        self.log = [value for role, _, value in replayed("amd") if role == "events"]
+        self.at: dict[TopicPartition, int] = defaultdict(int)
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.waiting = 0
+        self.committed: dict[TopicPartition, int] = {}
+
+    async def join(
+        self, *_: object, revoked: Callable[[], Any], assigned: Callable[..., Any], **__: object
+    ) -> Group:
+        self.revoked: Callable[[], Awaitable[None]] = revoked
+        self.assigned: Callable[[frozenset[int]], Awaitable[None]] = assigned
+        await self.assigned(frozenset({0}))
+        return self
+
+    async def getmany(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Fetched]]:
+        self.waiting += 1
+        await self.gate.wait()
+        self.waiting -= 1
+        tp = TopicPartition(EVENTS, 0)
+        first = self.at[tp]
+        some = self.log[first : first + max_records]
+        if not some:
+            await asyncio.sleep(0.01)
+        self.at[tp] = first + len(some)
+        return {tp: [Fetched(first + number, b"", value) for number, value in enumerate(some)]}
+
+    async def position(self, tp: TopicPartition) -> int:
+        return self.at[tp]
+
+    def seek(self, tp: TopicPartition, offset: int) -> None:
+        self.at[tp] = offset
+
+    def last_stable_offset(self, tp: TopicPartition) -> int:
+        return len(self.log) if tp.topic == EVENTS else 0
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        self.committed.update(offsets)
+
+
+class Database:
+    """What an ArchiveWriter has written. `fenced`: so many batches are refused."""
+
+    def __init__(self) -> None:
+        self.offsets: dict[tuple[str, int], int] = defaultdict(int)
+        self.ids: list[str] = []
+        self.batches = 0
+        self.fenced = 0
+
+    def begin(self, partitions: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        return {one: self.offsets[one] for one in partitions}
+
+    def write(self, batch: DecodedBatch, spans: Mapping[tuple[str, int], OffsetRange]) -> WrittenBatch:
+        if self.fenced:
+            self.fenced -= 1
+            raise FencedError
+        for one, span in spans.items():
+            assert span.first == self.offsets[one]
+            self.offsets[one] = span.end
+        self.ids += [line.fields.id for line in batch.events]
+        self.batches += 1
+        return WrittenBatch(dict.fromkeys(ROLES, 0), dict.fromkeys(ROLES, 0))
+
+
+@pytest.fixture
+async def group(monkeypatch: pytest.MonkeyPatch) -> Group:
+    group = Group()
+    monkeypatch.setattr(consumer, "BATCH", 2)
+    monkeypatch.setattr(consumer, "PAUSE_S", 0.01)
+    monkeypatch.setattr(consumers, "join", group.join)
+
+    async def leave(*_: object) -> None: ...
+
+    monkeypatch.setattr(consumers, "leave", leave)
+    return group
+
+
+@contextlib.asynccontextmanager
+async def running(database: Database) -> AsyncIterator[ArchiveConsumer]:
+    writer = cast("ArchiveWriter", database)
+    reader = ArchiveConsumer(cast("Any", None), TOPICS, "group", 6.0, writer, ArchiveMetrics(ROLES))
+    task = asyncio.create_task(reader.run())
+    try:
+        yield reader
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(holds: Callable[[], Any]) -> None:
+    async with asyncio.timeout(LIMIT_S):
+        while not holds():
+            await asyncio.sleep(0.001)
+
+
+def ids(group: Group) -> Sequence[str]:
+    return [line.fields.id for line in decoded(group).events]
+
+
+def decoded(group: Group) -> DecodedBatch:
+    of = [consumer.TopicRecord("events", EVENTS, 0, at, b"", value) for at, value in enumerate(group.log)]
+    return DecodedBatch(of)
+
+
+async def test_small_batches_are_written_in_their_order(group: Group) -> None:
+    database = Database()
+    async with running(database):
+        await until(lambda: len(database.ids) == len(group.log))
+    assert database.ids == ids(group)
+    assert database.batches == (len(group.log) + 1) // 2
+
+
+async def test_the_next_batch_is_read_while_one_is_written(group: Group) -> None:
+    database, writes = Database(), asyncio.Event()
+    write = database.write
+
+    def slow(batch: DecodedBatch, spans: Mapping[tuple[str, int], OffsetRange]) -> WrittenBatch:
+        loop.call_soon_threadsafe(writes.set)
+        asyncio.run_coroutine_threadsafe(
+            until(lambda: group.at[TopicPartition(EVENTS, 0)] > 2), loop
+        ).result()
+        return write(batch, spans)
+
+    loop = asyncio.get_running_loop()
+    database.write = slow  # type: ignore[method-assign]
+    async with running(database):
+        await until(lambda: len(database.ids) == len(group.log))
+    assert database.ids == ids(group)
+
+
+async def test_what_was_read_ahead_before_a_rebalance_is_read_again(group: Group) -> None:
+    """A fetch that is under way then gives what follows on the new place, and nobody takes it."""
+    database = Database()
+    async with running(database):
+        await until(lambda: database.batches)
+        group.gate.clear()
+        await until(lambda: group.waiting)
+        await group.revoked()
+        await group.assigned(frozenset({0}))
+        await asyncio.sleep(0.05)
+        group.gate.set()
+        await until(lambda: len(database.ids) == len(group.log))
+    assert database.ids == ids(group)
+
+
+async def test_what_was_read_ahead_of_a_refused_batch_is_read_again(group: Group) -> None:
+    database = Database()
+    database.fenced = 1
+    async with running(database):
+        await until(lambda: len(database.ids) == len(group.log))
+    assert database.ids == ids(group)
