@@ -25,7 +25,7 @@ A call that did not succeed has a `verdict` in its [call record](operations.md#t
 - `fault` is one of the words below. `unknown` is a proper answer: evidence is missing, contradicts itself, or fits two faults.
 - `confidence` is `high`, `medium` or `low`; null for `unknown`.
 - `reason` is one sentence. `evidence` lists all that was looked at, the deciding facts first, each with the `fault` it speaks for.
-- `verdict` is null if the call succeeded or has not ended. A leg that lost a simultaneous dial has none either, as far as it is known that a sibling was answered.
+- `verdict` is null if the call succeeded or has not ended. A leg that lost a simultaneous dial has none either: it was being dialled when a sibling was answered, as far as their times are known.
 - Each leg has a verdict of its own. A parent that was answered succeeded, even if the call that it dialled was busy.
 - A call that ended as `completed` has a verdict only if an error of its call flow ended it: 10 s before the end at most, later than any instructions that were fetched, and no person hung up.
 - A caller who gives up while it rings is nobody's failure: `unknown`.

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
+from stream.core.verdicts.siblings import AnsweredCall
+
 
 class CallStarted(msgspec.Struct):
     """A call was seen for the first time."""
@@ -36,8 +38,10 @@ class CallEnded(msgspec.Struct):
 
 
 class ChildFound(msgspec.Struct, tag="child", tag_field="kind"):
-    """A call names its parent for the first time, or is answered: the parent, in whatever partition, is to
-    know its child. A record of the scopes topic. `account`: the child's; `answered_us`: when it was answered.
+    """A call names its parent for the first time, is answered, or more is known of when: the parent, in
+    whatever partition, is to know its child. A record of the scopes topic.
+
+    `account`: the child's; `answered_us`, `derived`: see `AnsweredCall`.
     """
 
     parent_key: str
@@ -46,19 +50,19 @@ class ChildFound(msgspec.Struct, tag="child", tag_field="kind"):
     received_at: str
     answered: bool = False
     answered_us: int | None = None
+    derived: bool = False
 
 
 class SiblingAnswered(msgspec.Struct, tag="sibling", tag_field="kind"):
-    """Another call that was dialled for the same parent was answered: `key` is to know that it lost, unless
-    it had ended before `answered_us`.
+    """Other children of its parent were answered: `key` may have lost a dial against one of them.
 
-    A record of the scopes topic.
+    A record of the scopes topic. `answered`: all answered children that the parent knows.
     """
 
     key: str
     account: str | None
     received_at: str
-    answered_us: int | None = None
+    answered: tuple[AnsweredCall, ...] = ()
 
 
 class StateConflict(msgspec.Struct):

@@ -20,6 +20,7 @@ CROSSES = {
     "received_at": at(0.5),
     "answered": False,
     "answered_us": None,
+    "derived": False,
 }
 
 

@@ -27,7 +27,7 @@ from stream.core.call.record import decisive_hash, note_change, revise
 from stream.core.call.schedule import plan_ended, plan_lost
 from stream.core.call.state import NUMBER_OF, TIMELINE_CAP, Call, new_call
 from stream.core.call.timeline_entry import TimelineEntry, entry_of
-from stream.core.call.timers import ANSWERED, is_first_answer, told_to_parent
+from stream.core.call.timers import NOT_A_CHILD, newly_told, parents_told
 from stream.core.conflicts import conflicts_of, newly_found
 from stream.core.delivery.audit import with_sent
 from stream.core.effects import (
@@ -90,7 +90,7 @@ def fold(
     if call is None or started:
         named, call = call, new_call(first.key, None)
         if named is not None:
-            call.children, call.winner = named.children, named.winner
+            call.children, call.winners = named.children, named.winners
         call.arrival.first_us = envelope.received_us
         call.due_s = next_due(call, policy)
     owned = not call.proven and claim_ownership(call, readings[0], envelope)
@@ -101,6 +101,7 @@ def fold(
     bit = SOURCE_BIT[envelope.source]
     result, match, left_out = "duplicate", None, False
     changed, decisive, ended = owned or not call.sources & bit, False, call.ended
+    parents = parents_told(call) if "parent_call_id" in call.facts else NOT_A_CHILD
     call.sources |= bit
 
     for reading in readings:
@@ -128,8 +129,6 @@ def fold(
                 close_gap(call, entry, effects)
             call.add(entry, pages)
             effects.append(event)
-            if entry.status in ANSWERED and "parent_call_id" in call.facts and is_first_answer(call):
-                effects.append(told_to_parent(call, event, call.facts["parent_call_id"]))
             if event.family != "progress" or reading.alarming:
                 new.append(reading)
             changed = True
@@ -152,6 +151,8 @@ def fold(
         changed |= _learn(call, reading, effects)
     if started:
         effects.append(CallStarted(first.provider, call.account, call.direction))
+    if changed and "parent_call_id" in call.facts:
+        effects += newly_told(call, parents, first)
     if changed or again:
         watch_gaps(call, envelope, policy)
         if (changed and call.disputed) or call.evidence is not evidence:
@@ -209,15 +210,11 @@ def _learn_facts(call: Call, event: Event, facts: dict[str, str], as_of_us: int,
     if not as_of_us and known.keys().isdisjoint(facts):  # as at the first delivery
         known.update(facts)
         changed = True
-        if "parent_call_id" in facts:
-            effects.append(told_to_parent(call, event, facts["parent_call_id"]))
     else:
         for name, value in facts.items():
             before, conflicts = known.get(name), len(disputed)
             if before == value and not as_of_us:
                 continue
-            if name == "parent_call_id" and value not in (before, *disputed.get(name, ())):
-                effects.append(told_to_parent(call, event, value))
             if name in NUMBER_OF:
                 changed |= call.claim_hash(name, value, facts[NUMBER_OF[name]])
                 continue

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from stream.core.call.deadlines import SECOND_US, next_due
-from stream.core.call.lifecycle import Lifecycle, missing_numbers, numbers_of
+from stream.core.call.lifecycle import Lifecycle, missing_numbers, numbers_of, unplaced_numbers
 from stream.core.call.state import NUMBERS_KEPT, Call
 from stream.core.call.timeline_entry import PROGRESS, TimelineEntry
 from stream.core.delivery.audit import AuditedCallback, audit
@@ -69,7 +69,7 @@ def watch_gaps(call: Call, envelope: Envelope, policy: CallPolicy) -> None:
     arrival = call.arrival
     if arrival.gap_due_us:
         return
-    numbers, sources = call.unplaced_numbers() if call.others else (0, -1)
+    numbers, sources = unplaced_numbers(call) if call.others else (0, -1)
     for entry in call.lifecycle:
         number = entry.number
         if number is not None and entry.family_code == PROGRESS and number < NUMBERS_KEPT:

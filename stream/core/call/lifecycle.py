@@ -18,7 +18,10 @@ from stream.core.events import Reading
 from stream.core.sources import REQUEST_LOG_BIT
 from stream.core.statuses import OUTCOMES, RANK, TERMINAL, hangup
 from stream.core.verdicts.decision import RINGS_S, Case, Verdict, decide, kind_of, may_have_broken
+from stream.core.verdicts.evidence import Evidence
+from stream.core.verdicts.siblings import CANCELED_WITHIN_US, lost_dial
 
+RECEIVED = QUALITIES.index("received")
 UNKNOWN = QUALITIES.index("unknown")
 DERIVED = QUALITIES.index("derived")
 
@@ -97,7 +100,7 @@ class Numbers(NamedTuple):
 
 def numbers_of(call: Call) -> Numbers:
     """The sequence numbers of a call."""
-    seen, sources = call.unplaced_numbers() if call.others else (0, -1)
+    seen, sources = unplaced_numbers(call) if call.others else (0, -1)
     last = seen.bit_length() - 1
     for entry in call.lifecycle:
         number = entry.number
@@ -158,7 +161,26 @@ def _decided(call: Call, lifecycle: Lifecycle) -> Verdict | None:
         contradicted=len(lifecycle.statuses) > 1,
     )
     sources = end.entry.sources if end is not None else call.sources
-    return decide(case, call.evidence, lifecycle.ended[0], rang_s, sources)
+    lost = lost_dial_of(call, lifecycle)
+    evidence = call.evidence if lost is None else (*call.evidence, lost)
+    return decide(case, evidence, lifecycle.ended[0], rang_s, sources)
+
+
+def lost_dial_of(call: Call, lifecycle: Lifecycle) -> Evidence | None:
+    """The fact that it lost a dial against another child of its parent; None if it did not.
+
+    It began long before its callbacks came if these do not say when. Without them, it began shortly before
+    its end.
+    """
+    if not call.siblings:
+        return None
+    ended_us, quality = lifecycle.ended
+    told = [phase[0] for phase in (lifecycle.initiated, lifecycle.ringing) if phase[1] < RECEIVED]
+    if ended_us is not None and quality < RECEIVED:
+        told = told or [ended_us - CANCELED_WITHIN_US]
+    began_us = min((at_us for at_us in told if at_us is not None), default=None)
+    own_id = call.key.partition(":")[2]
+    return lost_dial([one for one in call.siblings if one.call_id != own_id], began_us, ended_us)
 
 
 def terminal_entries(call: Call) -> list[TimelineEntry]:
@@ -213,6 +235,18 @@ def lifecycle_of(call: Call) -> Lifecycle:
 
 def _furthest(call: Call) -> str | None:
     return max([entry.status or "" for entry in call.lifecycle], key=RANK.__getitem__, default=None)
+
+
+def unplaced_numbers(call: Call) -> tuple[int, int]:
+    """(bit set of the sequence numbers of progress events without a known status, the sources that have all
+    of them).
+    """
+    numbers, sources = 0, -1
+    for entry in call.others:
+        if entry.number is not None and entry.family_code == PROGRESS and entry.number < NUMBERS_KEPT:
+            numbers |= 1 << entry.number
+            sources &= entry.sources
+    return numbers, sources
 
 
 def meaning(entry: TimelineEntry, answered: bool) -> tuple[str, str]:

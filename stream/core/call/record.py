@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from stream.core.call.gaps import audit_of, expected_sources, gap_items
-from stream.core.call.lifecycle import Lifecycle, verdict_of
+from stream.core.call.lifecycle import Lifecycle, lost_dial_of, verdict_of
 from stream.core.call.state import Call
 from stream.core.call.timeline_entry import QUALITIES, TimelineEntry
 from stream.core.conflicts import conflicts_of
@@ -200,7 +200,7 @@ def _moment(us: int | None) -> str | None:
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def _knowledge_hash(call: Call, *, settled: bool) -> int:
+def _knowledge_hash(call: Call, lifecycle: Lifecycle, *, settled: bool) -> int:
     """A 64-bit hash of all that a record is derived from: a change of it means another revision."""
     told: tuple[Any, ...] = (
         settled,
@@ -220,6 +220,8 @@ def _knowledge_hash(call: Call, *, settled: bool) -> int:
         told += (True,)
     if call.children or call.evidence:
         told += (call.children, call.evidence)
+    if call.siblings:
+        told += (lost_dial_of(call, lifecycle),)
     if call.sent:
         told += (call.sent,)
     notes = call.arrival.gap_notes
@@ -284,7 +286,7 @@ def revise(
     settled: bool,
 ) -> CallRecord | None:
     """The next revision of the call's record, None if it would repeat the previous one."""
-    content = _knowledge_hash(call, settled=settled)
+    content = _knowledge_hash(call, lifecycle, settled=settled)
     arrival = call.arrival
     arrival.changed_us = arrival.revise_us = 0
     if content == arrival.content:

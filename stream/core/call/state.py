@@ -16,12 +16,13 @@ import msgspec
 
 from stream.core.alerting.episodes import CallAlerts
 from stream.core.call.identity_pages import Pages
-from stream.core.call.timeline_entry import PROGRESS, TimelineEntry
+from stream.core.call.timeline_entry import TimelineEntry
 from stream.core.delivery.gap_notes import GapNotes
 from stream.core.events import Recording, SentCallback
 from stream.core.failures import Failure
 from stream.core.sources import SOURCE_BIT, TELNYX_TEXML_CALLBACK
 from stream.core.verdicts.evidence import Evidence
+from stream.core.verdicts.siblings import AnsweredCall
 
 LIFECYCLE_CAP = 64
 TIMELINE_CAP = 48
@@ -131,8 +132,10 @@ class Call(msgspec.Struct, array_like=True):
     - `evidence`: what may say whose fault its end was, at most 8 values of each fact.
     - `forgotten`: it is the mark of a call that was forgotten, see `forgetting`; it knows nothing else.
     - `sent`: the callbacks that the provider's own records say were sent, see `delivery.audit`.
-    - `winner`: the first, by id, of its children that were answered; empty if none was.
     - `alerts`: None of a call about which nothing was raised.
+    - `winners`: its children that were answered; `siblings`: those of its parent, once there are others, see
+      `verdicts.siblings`.
+    - `winner`: keeps the position of a removed field.
     """
 
     due_s: int
@@ -166,6 +169,8 @@ class Call(msgspec.Struct, array_like=True):
     sent: tuple[SentCallback, ...] = ()
     winner: str = ""
     alerts: CallAlerts | None = None
+    winners: tuple[AnsweredCall, ...] = ()
+    siblings: tuple[AnsweredCall, ...] = ()
 
     def claim(self, name: str, value: str, as_of_us: int) -> bool:
         """Take in a fact. The newest resource wins, then the greater text; the loser is kept as disputed.
@@ -213,17 +218,6 @@ class Call(msgspec.Struct, array_like=True):
     def is_texml(self) -> bool:
         """Its key is a CallSid, which is not a leg: no resource can be requested by it."""
         return bool(self.sources & _TEXML)
-
-    def unplaced_numbers(self) -> tuple[int, int]:
-        """(bit set of the sequence numbers of progress events without a known status, the sources that have
-        all of them).
-        """
-        numbers, sources = 0, -1
-        for entry in self.others:
-            if entry.number is not None and entry.family_code == PROGRESS and entry.number < NUMBERS_KEPT:
-                numbers |= 1 << entry.number
-                sources &= entry.sources
-        return numbers, sources
 
     def knows(self, fingerprint: int, pages: Pages) -> TimelineEntry | bool:
         """The entry with this identity; True if it is known but its entry is not kept, False if it is new."""

@@ -6,7 +6,7 @@ No clock is read: a call says when it is due (`due_s`). A second tick at the sam
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from stream.core.alerting.observations import audited
 from stream.core.call.alerts import Occasion, review
 from stream.core.call.deadlines import next_due
 from stream.core.call.gaps import expire_gaps, reconcile, review_gaps
-from stream.core.call.lifecycle import Lifecycle, lifecycle_of, verdict_of
+from stream.core.call.lifecycle import Lifecycle, lifecycle_of, lost_dial_of, verdict_of
 from stream.core.call.record import decisive_hash, note_change, revise
 from stream.core.call.schedule import (
     apply_result,
@@ -26,12 +26,13 @@ from stream.core.call.schedule import (
     request_due,
 )
 from stream.core.call.state import Call, placeholder, was_only_named
+from stream.core.call.timeline_entry import PROGRESS
 from stream.core.effects import CallEvicted, ChildFound, SiblingAnswered, VerdictSettled
 from stream.core.events import DecodeError, Event
 from stream.core.fetches import FetchResult
 from stream.core.policy import CallPolicy
 from stream.core.timestamps import SECOND_US, instant, utc
-from stream.core.verdicts.evidence import LOST_A_DIAL, with_fact
+from stream.core.verdicts.siblings import AnsweredCall, with_answers
 
 ANSWERED = frozenset({"in-progress", "completed"})
 """Statuses of a call that was answered, where they are not derived from a hangup's cause."""
@@ -94,24 +95,69 @@ def answered(call: Call, result: FetchResult, now_us: int, updated_at: str, poli
     return effects
 
 
-def is_first_answer(call: Call) -> bool:
-    """Whether only one event of a call says that it was answered."""
-    return sum(entry.status in ANSWERED for entry in call.lifecycle) == 1
+def answer_of(call: Call) -> AnsweredCall | None:
+    """When a call was answered, as its parent is to know it; None if it was not.
+
+    The more is known of the call, the lower is its precedence: in any order of arrival, the last one told is
+    the best one.
+    """
+    answers: list[int] = []
+    ends: list[int] = []
+    talk_s: list[float | int] = []
+    answered = False
+    for entry in call.lifecycle:
+        if entry.status not in ANSWERED or entry.hangup is not None:
+            continue
+        answered = True
+        if entry.at_us is not None:
+            if entry.status == "completed":
+                ends.append(entry.at_us)
+            elif entry.family_code == PROGRESS:
+                answers.append(entry.at_us)
+        if entry.duration_s is not None:
+            talk_s.append(entry.duration_s)
+    if not answered:
+        return None
+    call_id = call.key.partition(":")[2]
+    if answers:
+        return AnsweredCall(call_id, min(answers))
+    if ends and talk_s:
+        return AnsweredCall(call_id, max(0, min(ends) - int(max(talk_s) * SECOND_US)), derived=True)
+    return AnsweredCall(call_id)
 
 
-def told_to_parent(call: Call, event: Event, parent_call_id: str) -> ChildFound:
-    """What the parent of a call is to know of it."""
-    answered = any(entry.status in ANSWERED and entry.hangup is None for entry in call.lifecycle)
-    child_call_id = call.key.partition(":")[2]
-    answered_us = lifecycle_of(call).answered[0] if answered else None
-    parent_key = f"{event.provider}:{parent_call_id}"
-    return ChildFound(parent_key, event.account, child_call_id, event.received_at, answered, answered_us)
+ParentsTold = tuple[Sequence[str], AnsweredCall | None]
+"""The parents that a call is said to have, and what they are to know of it."""
+
+NOT_A_CHILD: ParentsTold = (), None
+
+
+def parents_told(call: Call) -> ParentsTold:
+    """What the parents of a child are to know of it."""
+    parents = call.disputed.get("parent_call_id") or [call.facts["parent_call_id"]]
+    return [*parents], answer_of(call)
+
+
+def newly_told(call: Call, before: ParentsTold, event: Event) -> list[ChildFound]:
+    """What the parents of a call are to know of it that they were not told `before`."""
+    parents, answer = parents_told(call)
+    child = call.key.partition(":")[2]
+    found = ChildFound("", event.account, child, event.received_at)
+    if answer is not None:
+        found.answered, found.answered_us, found.derived = True, answer.at_us, answer.derived
+    return [
+        msgspec.structs.replace(found, parent_key=f"{event.provider}:{parent}")
+        for parent in parents
+        if answer != before[1] or parent not in before[0]
+    ]
 
 
 def child_found(
     call: Call | None, found: ChildFound, received_us: int, policy: CallPolicy
 ) -> tuple[Call | None, list[SiblingAnswered]]:
-    """(the parent after a child has named it, or None if nothing changes; what its other children are told).
+    """(the parent after a child has named it, or None if nothing changes; what its children are told).
+
+    Each child is told which others were answered when it names its parent, all of them when more is known.
 
     A parent that nobody knows yet gets a placeholder: a child's callbacks often come first. If none of its
     own ever comes, the placeholder leaves at the maximum age of a call.
@@ -123,19 +169,18 @@ def child_found(
         return None, []
     elif call.proven and found.account not in (None, call.account):
         raise DecodeError("key_mismatch", "the parent that a call names is another account's")
-    child, is_first_winner = found.child_call_id, found.answered and not call.winner
-    if found.answered:
-        call.winner = min(child, call.winner or child)
-    losers = [one for one in call.children if one != child] if is_first_winner else []
+    child, winners = found.child_call_id, call.winners
     is_new = call.adopt(child)
-    if call.winner not in ("", child) and not found.answered:
-        losers = [child]  # also one that the parent's own events have named before
-    provider = call.key.partition(":")[0]
-    told = [
-        SiblingAnswered(f"{provider}:{one}", found.account, found.received_at, found.answered_us)
-        for one in losers
-    ]
-    if not is_new and not found.answered:
+    if found.answered:
+        answer = AnsweredCall(child, found.answered_us, found.derived)
+        call.winners = with_answers(winners, (answer,))
+    changed = call.winners is not winners
+    told = []
+    for one in sorted({child, *call.children}) if changed else (child,):
+        if any(winner.call_id != one for winner in call.winners):
+            key = f"{call.provider}:{one}"
+            told.append(SiblingAnswered(key, found.account, found.received_at, call.winners))
+    if not is_new and not changed:
         return None, told
     if is_new and call.ended and not was_only_named(call):
         note_change(call, policy)
@@ -144,18 +189,21 @@ def child_found(
 
 
 def sibling_answered(call: Call, told: SiblingAnswered, policy: CallPolicy) -> list[Any] | None:
-    """The effects when another call that was dialled with this one was answered: it lost, and nobody is at
-    fault. None if nothing changes. Raises DecodeError if another account owns the call.
+    """The effects when other children of its parent were answered: if it lost a dial, nobody is at fault.
+    None if nothing changes. Raises DecodeError if another account owns the call.
     """
     if call.proven and told.account not in (None, call.account):
         raise DecodeError("key_mismatch", "the sibling of a call is another account's")
-    evidence = with_fact(call.evidence, *LOST_A_DIAL, told.answered_us)
-    if call.forgotten or was_only_named(call) or evidence is call.evidence:
+    siblings = with_answers(call.siblings, told.answered)
+    if call.forgotten or was_only_named(call) or siblings is call.siblings:
         return None
-    call.evidence = evidence
     if not call.ended:
+        call.siblings = siblings
         return []
     lifecycle = lifecycle_of(call)
+    before, call.siblings = lost_dial_of(call, lifecycle), siblings
+    if lost_dial_of(call, lifecycle) == before:
+        return []
     call.arrival.told = decisive_hash(call, lifecycle)
     effects = _revision(call, lifecycle, told.received_at, policy, settled=False)
     call.due_s = next_due(call, policy)

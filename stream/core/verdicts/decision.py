@@ -14,8 +14,9 @@ import msgspec
 
 from stream.core.sources import source_names
 from stream.core.timestamps import SECOND_US, utc
-from stream.core.verdicts.evidence import LOST_A_DIAL, Evidence, joined
+from stream.core.verdicts.evidence import Evidence, joined
 from stream.core.verdicts.row import Row
+from stream.core.verdicts.siblings import LOST_A_DIAL, SLACK_US
 from stream.core.verdicts.table import TABLE, UNKNOWN
 
 LEVELS: dict[str, int] = {"": 0, "low": 1, "medium": 2, "high": 3}
@@ -24,9 +25,6 @@ LEVELS: dict[str, int] = {"": 0, "low": 1, "medium": 2, "high": 3}
 CONFIDENCES: tuple[str | None, ...] = (None, "low", "medium", "high")
 
 _FLOW, _CODES, _STATUS = 4, 6, 7
-_SLACK_US = 2 * SECOND_US
-"""Sources give times in whole seconds: what is this much after the end may have been before it."""
-
 RINGS_S = (2, 10)
 """How long it rang, as rows ask for it."""
 
@@ -166,9 +164,6 @@ def decide(
     for one in evidence:
         known = facts.get((one.fact, one.value))
         facts[one.fact, one.value] = one if known is None else joined(known, one)
-    lost = facts.get(LOST_A_DIAL)
-    if lost is not None and lost.at_us is not None and (ended_us or lost.at_us) < lost.at_us - _SLACK_US:
-        del facts[LOST_A_DIAL]  # it had ended before: one after the other was dialled
     timed = any(one.fact in _TIMED for one in evidence)
     judged = _judged(case, facts, ended_us) if timed else _judged_untimed(case, tuple(facts))
     if judged is None:
@@ -196,7 +191,7 @@ def may_have_broken(evidence: tuple[Evidence, ...]) -> bool:
 
 def _judged(case: Case, facts: dict[tuple[str, str], Evidence], ended_us: int | None) -> _Judgement | None:
     holds = _what_holds(case, facts)
-    if "sibling:answered" in holds and case.status in ("canceled", "no-answer"):
+    if LOST_A_DIAL in facts and case.status in ("canceled", "no-answer"):
         return None
     statements = [_statement(fact, ended_us, holds, facts) for fact in facts.values()]
     if case.answered and not _broken_by_its_flow(statements, ended_us, holds):
@@ -261,7 +256,7 @@ def _in_time(row: Row, fact: Evidence, ended_us: int | None) -> bool:
     """Whether the fact came before the end, and not too long. What has no time is not ruled out."""
     if row.within_s is None or fact.at_us is None or ended_us is None:
         return True
-    return -_SLACK_US <= ended_us - fact.at_us <= row.within_s * SECOND_US
+    return -SLACK_US <= ended_us - fact.at_us <= row.within_s * SECOND_US
 
 
 def _recovered(row: Row, fact: Evidence, facts: dict[tuple[str, str], Evidence]) -> bool:

@@ -78,17 +78,6 @@ def _has_code(reading: Reading) -> bool:
     return event.family not in _NOT_OF_THE_CALL
 
 
-LOST_A_DIAL = ("sibling", "answered")
-"""Of a call that was dialled together with another one, which was answered."""
-
-
-def with_fact(known: tuple[Evidence, ...], fact: str, value: str, at_us: int | None) -> tuple[Evidence, ...]:
-    """The evidence of a call with a fact that no source reports; the same tuple if it is known."""
-    if any((one.fact, one.value) == (fact, value) for one in known):
-        return known
-    return tuple(sorted((*known, Evidence(fact, value, at_us)), key=_place))
-
-
 def joined(one: Evidence, other: Evidence) -> Evidence:
     """Two reports of the same fact."""
     times = [at_us for at_us in (one.at_us, other.at_us) if at_us is not None]

@@ -13,6 +13,7 @@ from stream.core.effects import CallStarted, ChildFound, SiblingAnswered
 from stream.core.events import DecodeError
 from stream.core.policy import CallPolicy
 from stream.core.timestamps import SECOND_US
+from stream.core.verdicts.siblings import AnsweredCall
 from tests.core.deliveries import (
     ACCOUNT,
     CALL_ID,
@@ -107,10 +108,10 @@ def child(status: str, number: int, second: int) -> Delivery:
     return callback(status, str(number), second, call_id=CHILD, ParentCallSid=CALL_ID)
 
 
-def test_a_child_tells_once_more_when_it_is_answered() -> None:
+def test_a_child_tells_once_more_when_it_is_answered_and_when_that_becomes_known_better() -> None:
     steps = [child("ringing", 1, 1), child("in-progress", 2, 5), child("completed", 3, 9)]
     assert [found.answered for found in tell(steps).all_of(ChildFound)] == [False, True]
-    assert [found.answered for found in tell(steps[::-1]).all_of(ChildFound)] == [True]
+    assert [found.answered for found in tell(steps[::-1]).all_of(ChildFound)] == [True, True]
 
 
 @pytest.mark.parametrize("order", [*permutations("abc")], ids="".join)
@@ -134,8 +135,11 @@ def test_a_loser_that_an_event_of_the_parent_has_named_first_is_told_too() -> No
     found = ChildFound(TWILIO_KEY, ACCOUNT, "a", at(0))
     assert child_found(parent, found, START_US, POLICY) == (
         None,
-        [SiblingAnswered("twilio:a", ACCOUNT, at(0))],
+        [SiblingAnswered("twilio:a", ACCOUNT, at(0), (AnsweredCall("b"),))],
     )
+
+
+TOLD = SiblingAnswered(f"twilio:{CHILD}", ACCOUNT, at(9), (AnsweredCall("b"),))
 
 
 @pytest.mark.parametrize("order", [*permutations(range(2))], ids=str)
@@ -148,11 +152,11 @@ def test_nobody_is_at_fault_that_a_call_lost_a_dial(order: tuple[int, ...]) -> N
             records += told.all_of(CallRecord)
             call = told.call
         elif call is not None:
-            effects = sibling_answered(call, SiblingAnswered(call.key, ACCOUNT, at(9)), POLICY)
+            effects = sibling_answered(call, TOLD, POLICY)
             records += effects or []
-            assert sibling_answered(call, SiblingAnswered(call.key, ACCOUNT, at(9)), POLICY) is None
+            assert sibling_answered(call, TOLD, POLICY) is None
         else:
             call = tell([child("initiated", 0, 0)]).call
-            assert sibling_answered(call, SiblingAnswered(call.key, ACCOUNT, at(9)), POLICY) == []
+            assert sibling_answered(call, TOLD, POLICY) == []
     assert (records[-1].status, records[-1].verdict) == ("canceled", None)
     assert (records[0].verdict is None) is (order == (0, 1))
