@@ -169,8 +169,8 @@ class Traffic:
         found: list[SimulatedCall] = []
         session = uuid_text(rng) if rng.random() < options.telnyx else None
         texml_below = TEXML_BELOW if TEXML in options.sources else ""
-        simultaneous = session is None and options.everything
-        dialled = legs(rng, began_us, options.failed, options.longest_talk_s, simultaneous=simultaneous)
+        several = session is None and options.everything
+        dialled = legs(rng, began_us, options.failed, options.longest_talk_s, several=several)
         for leg in dialled:
             parent = found[0].id if found else None
             if session is not None and session < texml_below:
@@ -180,7 +180,8 @@ class Traffic:
             else:
                 found.append(TwilioCall(rng, self._accounts.twilio, leg, parent, options))
         if len(found) > 2:
-            found[1].rivals = tuple(one.key for one in found[2:])
+            together = (one for one in found[2:] if one.leg.began_us == found[1].leg.began_us)
+            found[1].rivals = tuple(one.key for one in together)
         if options.everything:
             joining = [one for one in found if isinstance(one, TwilioCall)]
             found += [conference for one in joining for conference in conferences_of(one, options)]

@@ -104,6 +104,10 @@ LOST: Weighted[CallEnding] = Weighted(
 )
 """How the legs of a simultaneous dial end when another one is answered."""
 ANSWERED_SHARE = 0.7
+LATER_SHARE = 0.3
+"""How many answered dials are followed by another one in the same call."""
+APART_S = 15
+"""From an answer until another number is dialled, at least."""
 _SHAPES: Weighted[str] = Weighted((55, "outbound-api"), (20, "inbound"), (25, "dial"))
 
 
@@ -135,12 +139,12 @@ def legs(
     failed: float,
     most_s: float = LONGEST_TALK_S,
     *,
-    simultaneous: bool = False,
+    several: bool = False,
 ) -> list[CallLeg]:
     """The legs of one call: one leg, or a caller's leg and then the leg that was dialled for it.
 
     `failed`: share of failing calls. `most_s`: the longest talk; a caller's leg outlasts the dialled one.
-    `simultaneous`: others may be dialled together with one that is answered; they come last.
+    `several`: others may be dialled together with one that is answered, and another one after it.
     """
     shape = _SHAPES.pick(rng)
     if shape == "outbound-api":
@@ -154,8 +158,13 @@ def legs(
     callee = device(rng) if rng.random() < 0.5 else phone_number(rng)
     child = _leg(rng, "outbound-dial", caller, callee, dialled_us, _ending(rng, failed), most_s)
     _extend(parent, child.ended_us + between_us(rng, 0.1, 1))
-    lost = range(rng.randrange(3)) if simultaneous and child.answered_us is not None else ()
-    return [parent, child, *(_lost_leg(rng, child) for _ in lost)]
+    if not several or child.answered_us is None:
+        return [parent, child]
+    found = [parent, child, *(_lost_leg(rng, child) for _ in range(rng.randrange(3)))]
+    if rng.random() < LATER_SHARE:
+        found.append(_later_leg(rng, child, _ending(rng, failed), most_s / 4))
+        _extend(parent, found[-1].ended_us + between_us(rng, 0.1, 1))
+    return found
 
 
 def _lost_leg(rng: random.Random, winner: CallLeg) -> CallLeg:
@@ -165,6 +174,13 @@ def _lost_leg(rng: random.Random, winner: CallLeg) -> CallLeg:
     ended_us = answered_us + between_us(rng, 0.1, 0.5)
     callee, ending = phone_number(rng), LOST.pick(rng)
     return CallLeg(winner.direction, winner.caller, callee, began_us, ringing_us, None, ended_us, ending, 0)
+
+
+def _later_leg(rng: random.Random, first: CallLeg, ending: CallEnding, most_s: float) -> CallLeg:
+    """A leg that was dialled after the conversation with the first one."""
+    over_us = max(first.ended_us, (first.answered_us or first.began_us) + APART_S * SECOND_US)
+    dialled_us = over_us + between_us(rng, 0.3, 3)
+    return _leg(rng, first.direction, first.caller, phone_number(rng), dialled_us, ending, most_s)
 
 
 def _ending(rng: random.Random, failed: float) -> CallEnding:

@@ -186,6 +186,28 @@ def test_no_verdict_is_expected_on_legs_that_lost_a_simultaneous_dial() -> None:
     assert not any(call.won_over for call in usual.expected.expected())
 
 
+def test_a_leg_that_was_dialled_after_the_first_ones_conversation_has_not_lost() -> None:
+    options = Options(calls=300, seed=7, telnyx=0.0, sources=frozenset(EVERY_SOURCE), start_us=START_US)
+    traffic = Traffic(options)
+    outputs = outputs_of(traffic)
+    assert traffic.expected is not None
+    won = {call.parent: call.leg for call in traffic.expected.calls if call.rivals}
+    later = {
+        call.key
+        for call in traffic.expected.calls
+        if call.leg.answered_us is None
+        and call.parent in won
+        and call.leg.began_us > won[call.parent].ended_us
+    }
+    assert compared(traffic.expected, outputs).differences == {}
+    blamed = {record["key"] for record in outputs.records if record["verdict"] and record["key"] in later}
+    assert blamed == later
+    for record in outputs.records:
+        if record["key"] in later:
+            record["verdict"] = None
+    assert compared(traffic.expected, outputs).differences == {"call_wrong": len(later)}
+
+
 def test_a_conference_tells_its_begin_and_end_under_its_own_key_also_when_it_is_told_twice() -> None:
     sources = frozenset(EVERY_SOURCE)
     traffic = Traffic(Options(calls=100, seed=7, sources=sources, start_us=START_US, duplicates=0.9))
