@@ -1,7 +1,7 @@
 # Each target installs what it needs. A fresh clone needs Python 3.11, make and a package index.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test unit fuzz e2e check rules dashboards chart deploy-check bench docs picture dist image-test clean
+.PHONY: help run test unit unit-again fuzz e2e check rules dashboards chart deploy-check bench docs picture dist image-test clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,6 +14,12 @@ COMMA := ,
 
 # No test of the ignored files is a unit test, and what they import takes seconds.
 UNIT := -m "not (e2e or broker or browser or sdk)" --ignore-glob='*sdks.py' --ignore=tests/api/ui/browser
+
+# What the newest interpreter does not repeat: these tests read files, ask other programs, or play many calls
+# through parts that have tests of their own.
+SAME_ON_EACH := tests/deploy tests/bench tests/simulator/check tests/api/compatible/test_same_rows.py \
+  tests/api/compatible/test_fewer_sources.py tests/api/test_document.py tests/api/test_isolation.py \
+  tests/contracts/test_asyncapi.py tests/service/test_error_texts.py tests/service/test_log_messages.py
 
 # Of the interpreters of these names on the PATH, the first that is Python 3.11 or newer is used, or one that is
 # a tenth faster: some are built without optimisation.
@@ -35,7 +41,7 @@ run: $(RUNS) ## everything on this machine, with a real Kafka and simulated call
 	@$(BIN)/callstream up
 
 # Tests start many processes. Without caches each would compile the program anew.
-test unit fuzz e2e: export PYTHONDONTWRITEBYTECODE :=
+test unit unit-again fuzz e2e: export PYTHONDONTWRITEBYTECODE :=
 
 test: unit ## unit tests, the page in a browser, then quick tests on two real Kafkas and with the providers' SDKs
 	@$(PYTEST) -q tests/api/ui/browser
@@ -43,6 +49,9 @@ test: unit ## unit tests, the page in a browser, then quick tests on two real Ka
 
 unit: $(TESTS) ## unit tests only
 	@$(PYTEST) -q -n auto --dist worksteal $(UNIT)
+
+unit-again: $(TESTS) ## the unit tests that depend on the interpreter, as CI runs them on the newest
+	@$(PYTEST) -q -n auto --dist worksteal $(UNIT) --ignore-glob='tests/test_*.py' $(addprefix --ignore=,$(SAME_ON_EACH))
 
 fuzz: $(TESTS) ## property tests with fresh seeds and 25 times the examples (long)
 	@$(PYTEST) -q -n auto -m "hypothesis and not (e2e or broker)" --hypothesis-profile fuzz --timeout 3600
