@@ -33,7 +33,8 @@ def test_the_lock_ends_with_its_process_and_a_child_does_not_keep_it(tmp_path: P
         "import os, subprocess, sys; from pathlib import Path\n"
         "from stream.cli.local.sole_run import sole_run\n"
         "with sole_run(Path(sys.argv[1])):\n"
-        "    child = subprocess.Popen(['sleep', '30'], stdout=subprocess.DEVNULL)\n"
+        "    nowhere = {'stdout': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL}\n"
+        "    child = subprocess.Popen(['sleep', '30'], **nowhere, close_fds=False)\n"
         "    print(child.pid, flush=True)\n"
         "    os._exit(9)\n"
     )
