@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from itertools import product
 from types import MappingProxyType
@@ -78,6 +79,8 @@ class LabelChoice(NamedTuple):
 
 NO_CHOICE = LabelChoice()
 
+_version = cache(version)
+
 
 class MetricRegistry(Collector):
     """The series of a role's `families` and of SHARED, each label set that is known in advance at 0.
@@ -114,12 +117,9 @@ class MetricRegistry(Collector):
             self._listed[SIP_CODES] = (*choice.sip_codes, OTHER)
         self._before_scrape: list[Callable[[], None]] = []
         self._metrics = {family: _metric(family) for family in (*families, *SHARED)}
-        self._children: dict[Family, dict[Labels, Any]] = {family: {} for family in self._metrics}
-        for family in self._metrics:
-            for labels in self._start(family):
-                self._child(family, labels)
+        self._children = _Started(self._first_series)
         self.gauge(
-            BUILD_INFO, version("callstream"), platform.python_version(), version("faust-streaming")
+            BUILD_INFO, _version("callstream"), platform.python_version(), _version("faust-streaming")
         ).set(1)
         self.log_counter = LogCounter(self)
         self._begins: dict[Family, dict[Labels, list[str]]] = {family: {} for family in self._metrics}
@@ -129,6 +129,10 @@ class MetricRegistry(Collector):
         for of_the_process in (ProcessCollector, PlatformCollector, GCCollector):
             of_the_process(registry=self._of_process)
 
+    def _first_series(self, family: Family) -> dict[Labels, Any]:
+        """The series of the label sets that are known in advance."""
+        return {labels: self._new(family, labels) for labels in self._start(family)}
+
     def _start(self, family: Family) -> Sequence[Labels]:
         sets = family.start
         if sets is None:
@@ -137,11 +141,14 @@ class MetricRegistry(Collector):
 
     def _child(self, family: Family, labels: Labels) -> Any:
         """The series of one label set."""
-        children, metric = self._children[family], self._metrics[family]
+        children = self._children[family]
         if labels not in children:
-            has_children = labels or isinstance(metric, Histogram)
-            children[labels] = metric.labels(*labels) if has_children else metric
+            children[labels] = self._new(family, labels)
         return children[labels]
+
+    def _new(self, family: Family, labels: Labels) -> Any:
+        metric = self._metrics[family]
+        return metric.labels(*labels) if labels or isinstance(metric, Histogram) else metric
 
     def _series(self, family: Family, raw: tuple[Any, ...], n: int = 0) -> Any:
         """The series of raw values, which the guard admits unless they are a known label set as they are."""
@@ -219,8 +226,8 @@ class MetricRegistry(Collector):
         """Forget all label sets of a gauge."""
         metric = self._metrics[family]
         assert isinstance(metric, Gauge)
-        metric.clear()
         self._children[family].clear()
+        metric.clear()
 
     def dead_letter(self, source: str, reason: str) -> None:
         self.count(DEAD_LETTERS, source, reason)
@@ -237,7 +244,8 @@ class MetricRegistry(Collector):
     def collect(self) -> Iterator[Metric]:
         for compute in self._before_scrape:
             compute()
-        for metric in self._metrics.values():
+        for family, metric in self._metrics.items():
+            self._children[family]
             yield from metric.collect()
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
@@ -252,7 +260,8 @@ class MetricRegistry(Collector):
         for compute in self._before_scrape:
             compute()
         lines: list[str] = []
-        for family, children in self._children.items():
+        for family in self._metrics:
+            children = self._children[family]
             name, begins = PREFIX + family.name, self._begins[family]
             lines.append(f"# HELP {name} {family.text}\n# TYPE {name} {family.kind}\n")
             for labels, child in children.items():
@@ -262,6 +271,17 @@ class MetricRegistry(Collector):
                 for begin, value in zip(begins[labels], values, strict=True):
                     lines.append(f"{begin} {floatToGoString(value) if value else '0.0'}\n")  # type: ignore[no-untyped-call]
         return "".join(lines).encode()
+
+
+class _Started(dict[Family, dict[Labels, Any]]):
+    """The series of each family, which begin when somebody first counts or looks: there are a thousand."""
+
+    def __init__(self, first_series: Callable[[Family], dict[Labels, Any]]) -> None:
+        super().__init__()
+        self._first_series = first_series
+
+    def __missing__(self, family: Family) -> dict[Labels, Any]:
+        return self.setdefault(family, self._first_series(family))
 
 
 class LogCounter(logging.Handler):
