@@ -140,7 +140,8 @@ def _query(wanted: CallFilter | AlertFilter) -> dict[str, Any]:
     said = {}
     for name in wanted.__struct_fields__:
         value = getattr(wanted, name)
-        if value in (None, ()) or name == "accounts":
+        # `masked_too` is no parameter of the API: no command asks it for less.
+        if value in (None, ()) or name in ("accounts", "masked_too"):
             continue
         if isinstance(value, bool):
             value = "true" if value else "false"
