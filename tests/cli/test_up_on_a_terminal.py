@@ -73,6 +73,7 @@ def test_the_view_is_shown_until_it_is_left_and_the_terminal_is_as_before(leave:
         assert "page: http://" in before
         assert "/callbacks/twilio" in before
         assert terminal.settings_changed()
+        assert terminal.modes_left()
         if leave in ("q", "ctrl+c"):
             terminal.press("q" if leave == "q" else "\x03")
         else:

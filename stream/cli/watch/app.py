@@ -286,6 +286,7 @@ class WatchApp(App[None]):
 
     def action_page(self) -> None:
         """Open the page of the chosen call, and show its address."""
+        self._moved = True
         page = safe_address(self._chosen_page())
         if page is None:
             said = "No page of it is known: CALLSTREAM_UI_URL says where people reach the page."

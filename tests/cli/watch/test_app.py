@@ -139,9 +139,8 @@ async def test_while_nothing_was_chosen_the_first_item_is_and_again_after_escape
             app.look()
             await settled(pilot)
             assert chosen() == f"call:{BUSY_CHILD}"
-            await pilot.press("j")
-            app.look()
-            await settled(pilot)
+            await pilot.press("j", "v")
+            assert len(lines(pilot)) == 4
             assert chosen() == spam_block
             await pilot.press("escape")
             assert chosen() == f"call:{BUSY_CHILD}"
