@@ -137,6 +137,8 @@ class ArchiveRole:
         """Whether the database takes what is written, and the group has told this member its partitions."""
         waits_for = self._waits_for or self._consumer.trouble
         reasons = [f"the archive's database does not answer ({waits_for})"] if waits_for else []
+        if (other := self._consumer.topics.other) is not None:
+            reasons.append(f"the archive was written from other topics ({other})")
         if not self._consumer.is_assigned.is_set():
             reasons.append("the consumer group has not assigned partitions yet")
         return not reasons, reasons

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from stream.kafka.client.admin import admin_client
 from stream.kafka.client.connection import Connection
-from stream.kafka.client.rights import may_use_group, may_use_transactional_id, topic_operations
+from stream.kafka.client.requests.rights import may_use_group, may_use_transactional_id, topic_operations
 from stream.kafka.topics import app_id, names
 
 TOPIC, GROUP, GROUPS, TRANSACTIONS = "topic", "group", "groups", "transactional id"

@@ -74,6 +74,13 @@ class PostgresqlStatements:
             list(partitions),
         )
 
+    def topic_ids(self, ids: Mapping[str, str]) -> dict[str, str]:
+        self._cursor.executemany(
+            "INSERT INTO topics (topic, id) VALUES (%s, %s) ON CONFLICT DO NOTHING", list(ids.items())
+        )
+        found = self._cursor.execute("SELECT topic, id FROM topics WHERE topic = ANY(%s)", (list(ids),))
+        return dict(found.fetchall())
+
     def advance(self, topic: str, partition: int, first: int, end: int) -> bool:
         done = self._cursor.execute(
             "UPDATE offsets SET next_offset = %s WHERE topic = %s AND partition = %s AND next_offset = %s",

@@ -66,7 +66,7 @@ def _drop_partitions(connection: Connection, before_day: int) -> int:
 
 def empty(engine: Engine) -> None:
     """Delete all rows and offsets, but not what says that a call was forgotten."""
-    tables = ("events", "records", "call_codes", "calls", "loose_events", "alerts", "offsets")
+    tables = ("events", "records", "call_codes", "calls", "loose_events", "alerts", "offsets", "topics")
     with engine.begin() as connection:
         for table in tables:
             connection.execute(text(f"{_ALL_OF[connection.dialect.name]} {table}"))

@@ -175,3 +175,11 @@ offsets = Table(
     Column("next_offset", BIG, nullable=False),
 )
 """How far each partition has been written: in the same transaction as the rows."""
+
+topics = Table(
+    "topics",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("id", Text, nullable=False),
+)
+"""Which topic the offsets are of: one that was deleted and made again has another id."""

@@ -62,6 +62,12 @@ class SqliteStatements:
             "INSERT OR IGNORE INTO offsets (topic, partition, next_offset) VALUES (?, ?, 0)", partitions
         )
 
+    def topic_ids(self, ids: Mapping[str, str]) -> dict[str, str]:
+        self._run_many("INSERT OR IGNORE INTO topics (topic, id) VALUES (?, ?)", ids.items())
+        return dict(
+            self._run(f"SELECT topic, id FROM topics WHERE topic {_AMONG}", (_listed(ids),)).fetchall()
+        )
+
     def advance(self, topic: str, partition: int, first: int, end: int) -> bool:
         done = self._run(
             "UPDATE offsets SET next_offset = ? WHERE topic = ? AND partition = ? AND next_offset = ?",

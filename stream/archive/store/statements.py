@@ -45,6 +45,10 @@ class Statements(Protocol):
         """Those (topic, partition) that were never written are at 0 now."""
         ...
 
+    def topic_ids(self, ids: Mapping[str, str]) -> dict[str, str]:
+        """The ids of these topics that are kept. One that was not kept is, from now on."""
+        ...
+
     def advance(self, topic: str, partition: int, first: int, end: int) -> bool:
         """Whether the partition was at `first`; it is at `end` now."""
         ...
@@ -86,3 +90,14 @@ class Statements(Protocol):
         ...
 
     def forgotten_of(self, keys: Collection[str]) -> dict[str, int]: ...
+
+
+class RecreatedError(Exception):
+    """A topic is not the one that the archive has read. The message names it."""
+
+
+def check_topics(statements: Statements, ids: Mapping[str, str]) -> None:
+    """Keep the ids of topics that are read for the first time. Raises RecreatedError."""
+    changed = ids.items() - statements.topic_ids(ids).items()
+    if changed:
+        raise RecreatedError(f"{min(changed)[0]} was deleted and made again")

@@ -21,11 +21,13 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from stream.archive.store.statements import RecreatedError
 from stream.archive.writing.decoded_batch import DecodedBatch, TopicRecord
+from stream.archive.writing.same_topics import SameTopics
 from stream.archive.writing.writer import ArchiveWriter, FencedError, OffsetRange
 from stream.kafka.client import consumers
 from stream.kafka.client.connection import Connection
-from stream.kafka.errors import KafkaError
+from stream.kafka.errors import KafkaError, KafkaTimeoutError
 from stream.kafka.partitions import TopicPartition
 from stream.service.metrics.archive import ArchiveMetrics
 
@@ -88,6 +90,7 @@ class ArchiveConsumer:
         """Whether the group has told this member its partitions, which may be none."""
         self.trouble: str | None = None
         """Why nothing is written now; None where the database takes what comes."""
+        self.topics = SameTopics(topics, metrics)
 
     async def run(self) -> None:
         """Read and write until cancelled. Raises KafkaError."""
@@ -120,9 +123,15 @@ class ArchiveConsumer:
 
     async def _step(self) -> bool:
         """Read and write one batch. Returns whether it was the last one for now."""
-        if len(self._next) < len(self._owned) * len(self._topics):
-            await self._drop_ahead()
-            await self._begin()
+        try:
+            if self._next and await self.topics.have_changed(self._consumer):
+                self._next = {}
+            if len(self._next) < len(self._owned) * len(self._topics):
+                await self._drop_ahead()
+                await self._begin()
+        except KafkaError as error:
+            await self._unreadable(error)
+            return True
         batch = await (self._ahead or self._read())
         self._ahead = None if batch.is_last else asyncio.create_task(self._read())
         if batch.records and batch.assignment == self._assignment:
@@ -148,16 +157,15 @@ class ArchiveConsumer:
         try:
             fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH)
         except KafkaError as error:
-            if not error.retriable:
-                raise
-            log.warning("the topics cannot be read from Kafka, retrying (%s)", type(error).__name__)
-            await asyncio.sleep(RETRY_S)
+            await self._unreadable(error)
             return []
         batch = []
         for tp, records in fetched.items():
             first, role = self._next.get(tp), self._topics[tp.topic]
             if first is None:
                 continue  # assigned meanwhile: it is read again from where the database says
+            if records and records[0].offset < first:
+                self.topics.reset()
             batch += [
                 TopicRecord(role, tp.topic, tp.partition, one.offset, one.key, one.value)
                 for one in records
@@ -165,12 +173,27 @@ class ArchiveConsumer:
             ]
         return batch
 
+    async def _unreadable(self, error: KafkaError) -> None:
+        """Wait. Raises the error where that is of no use."""
+        if not error.retriable and not isinstance(error, KafkaTimeoutError):
+            raise error
+        log.warning("the topics cannot be read from Kafka, retrying (%s)", type(error).__name__)
+        await asyncio.sleep(RETRY_S)
+
     async def _begin(self) -> None:
         """Go on where the database says that the partitions are."""
         assignment, owned = self._assignment, self._owned
         partitions = [TopicPartition(topic, number) for topic in self._topics for number in owned]
-        found = await self._until_done(partial(self._writer.begin, partitions), assignment)
-        if found is None or assignment != self._assignment:
+        ids = await self.topics.read_ids(self._consumer)
+        try:
+            found = await self._until_done(partial(self._writer.begin, partitions, ids), assignment)
+            if found is None:
+                return
+            await self.topics.compare(self._consumer, found)
+        except RecreatedError as error:
+            await self.topics.wait_for_rebuild(error)
+            return
+        if assignment != self._assignment:
             return
         for (topic, number), offset in found.items():
             tp = TopicPartition(topic, number)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from stream.archive.rows import LAST, CallRow, day_of, new_call
 from stream.archive.store.sqlite_statements import SqliteStatements
-from stream.archive.store.statements import AlertValues, EventValues, Statements
+from stream.archive.store.statements import AlertValues, EventValues, Statements, check_topics
 from stream.archive.writing.decoded_batch import DecodedBatch, EventLine
 from stream.archive.writing.samples import shown_in, without_forgotten
 from stream.core.forgetting import FORGET
@@ -53,12 +54,17 @@ class ArchiveWriter:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    def begin(self, partitions: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    def begin(
+        self, partitions: Collection[tuple[str, int]], ids: Mapping[str, str] = MappingProxyType({})
+    ) -> dict[tuple[str, int], int]:
         """From where each (topic, partition) is to be read: 0 where nothing was written yet.
 
-        Raises SQLAlchemyError.
+        - `ids`: those of the topics, as far as they are known.
+
+        Raises RecreatedError, SQLAlchemyError.
         """
         with self._transaction() as statements:
+            check_topics(statements, ids)
             statements.begin_offsets(partitions)
             found = statements.offsets(sorted({topic for topic, _ in partitions}))
             return {one: found[one] for one in partitions}

@@ -33,14 +33,16 @@ ARCHIVE_WRITE_DURATION = histogram(
 )
 ARCHIVE_ERRORS = counter(
     "archive_write_errors_total",
-    "Transactions of the archive that failed: the database refused or did not answer, or another writer had "
-    "gone on with a partition (fenced). Each is tried again.",
-    "On database: does the database answer, is its disk full? On fenced: nothing, unless it goes on.",
-    {"reason": ("database", "fenced")},
+    "Transactions of the archive that failed: the database refused or did not answer, another writer had "
+    "gone on with a partition (fenced), or a topic was deleted and made again (recreated). Each is tried "
+    "again.",
+    "On database: does the database answer, is its disk full? On fenced: nothing, unless it goes on. On "
+    "recreated: `callstream archive --rebuild`.",
+    {"reason": ("database", "fenced", "recreated")},
 )
 ARCHIVE_UP = gauge(
     "archive_up",
-    "1 while the database takes what is written, 0 since the last transaction failed.",
+    "1 while what is read is written, 0 since the last transaction failed, or while a topic is another one.",
     "On 0: the log says why. What is not written stays in Kafka, and nothing is lost.",
 )
 ARCHIVE_LAST_WRITE = gauge(
@@ -94,8 +96,12 @@ class ArchiveMetrics(MetricRegistry):
 
     def failed(self, reason: str) -> None:
         self.count(ARCHIVE_ERRORS, reason)
-        if reason == "database":
+        if reason != "fenced":
             self.gauge(ARCHIVE_UP).set(0)
+
+    def goes_on(self) -> None:
+        """What made nothing be written is over."""
+        self.gauge(ARCHIVE_UP).set(1)
 
     def removed(self, reason: str, rows: int) -> None:
         self.count(ARCHIVE_REMOVED, reason, n=rows)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 
-from stream.archive.writing import consumer
+from stream.archive.writing import consumer, same_topics
 from stream.archive.writing.consumer import ArchiveConsumer
 from stream.archive.writing.decoded_batch import ROLES, DecodedBatch
 from stream.archive.writing.writer import ArchiveWriter, FencedError, OffsetRange, WrittenBatch
@@ -67,6 +67,9 @@ class Group:
     def seek(self, tp: TopicPartition, offset: int) -> None:
         self.at[tp] = offset
 
+    async def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        return {tp: self.last_stable_offset(tp) for tp in partitions}
+
     def last_stable_offset(self, tp: TopicPartition) -> int:
         return len(self.log) if tp.topic == EVENTS else 0
 
@@ -83,7 +86,9 @@ class Database:
         self.batches = 0
         self.fenced = 0
 
-    def begin(self, partitions: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    def begin(
+        self, partitions: Collection[tuple[str, int]], ids: Mapping[str, str]
+    ) -> dict[tuple[str, int], int]:
         return {one: self.offsets[one] for one in partitions}
 
     def write(self, batch: DecodedBatch, spans: Mapping[tuple[str, int], OffsetRange]) -> WrittenBatch:
@@ -108,6 +113,11 @@ async def group(monkeypatch: pytest.MonkeyPatch) -> Group:
     async def leave(*_: object) -> None: ...
 
     monkeypatch.setattr(consumers, "leave", leave)
+
+    async def topic_ids(*_: object) -> dict[str, str]:
+        return {}
+
+    monkeypatch.setattr(same_topics, "topic_ids", topic_ids)
     return group
 
 
@@ -185,3 +195,40 @@ async def test_what_was_read_ahead_of_a_refused_batch_is_read_again(group: Group
     async with running(database):
         await until(lambda: len(database.ids) == len(group.log))
     assert database.ids == ids(group)
+
+
+async def test_offsets_beyond_the_end_are_of_another_topic_and_nothing_is_read(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(same_topics, "RECHECK_S", 0.01)
+    database = Database()
+    database.offsets[EVENTS, 0] = len(group.log) + 1
+    async with running(database) as reader:
+        await until(lambda: reader.topics.other)
+        await asyncio.sleep(0.1)
+        assert database.batches == 0
+        assert reader.topics.other == f"{EVENTS}[0] ends before offset {len(group.log) + 1}"
+        database.offsets.clear()  # rebuilt
+        await until(lambda: len(database.ids) == len(group.log))
+        assert reader.topics.other is None
+
+
+@pytest.mark.parametrize("more", [False, True])
+async def test_a_topic_that_is_made_again_is_noticed_by_where_its_records_begin(
+    group: Group, monkeypatch: pytest.MonkeyPatch, more: bool
+) -> None:
+    """Kafka's client goes on at its beginning. It may have as many records as the old one by then."""
+    monkeypatch.setattr(same_topics, "RECHECK_S", 0.01)
+    database = Database()
+    async with running(database) as reader:
+        await until(lambda: len(database.ids) == len(group.log))
+        written = [*database.ids]
+        if not more:
+            del group.log[3:]
+        group.at[TopicPartition(EVENTS, 0)] = 0
+        if more:  # offsets alone do not tell
+            await asyncio.sleep(0.1)
+            assert database.ids == written
+        else:
+            await until(lambda: reader.topics.other)
+    assert database.ids == written

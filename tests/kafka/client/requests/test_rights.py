@@ -9,7 +9,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import IncompatibleBrokerVersion
 
-from stream.kafka.client.rights import topic_operations
+from stream.kafka.client.requests.rights import topic_operations
 
 
 class Client:
