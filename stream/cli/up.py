@@ -23,7 +23,7 @@ import click
 from stream.archive.questions import CallFilter
 from stream.broker import Broker, BrokerError, embedded
 from stream.broker.ports import free_port
-from stream.cli.local.child_process import ChildProcess, callstream, first_to_end
+from stream.cli.local.child_process import START_LIMIT_S, ChildProcess, callstream, first_to_end
 from stream.cli.local.figures import wait_answer
 from stream.cli.local.links import Addresses, gateway_url, links, listeners, page_url, probed
 from stream.cli.local.observability import (
@@ -243,7 +243,7 @@ class LocalStack:
 
     def _begin(self, name: str, command: Sequence[str], environ: dict[str, str]) -> asyncio.Task[int]:
         log = self._settings.data_dir.absolute() / f"{name}.log"
-        child = ChildProcess(name, command, environ, log, say=self._say)
+        child = ChildProcess(name, command, environ, log, say=self._say, start_limit_s=START_LIMIT_S)
         self._children.append(child)
         return asyncio.create_task(child.run())
 

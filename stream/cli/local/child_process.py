@@ -21,6 +21,10 @@ from stream.service.data_dir import open_owned
 from stream.service.errors import for_operator
 
 STOP_LIMIT_S = 12.0
+START_LIMIT_S = 60.0
+"""A role that was started less than this ago may still load its modules, on a busy machine for long: it looks
+at signals when it has.
+"""
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 10.0
 LASTING_S = 30.0
@@ -50,14 +54,20 @@ class ChildProcess:
         final: Collection[int] = (),
         pass_fds: Sequence[int] = (),
         stop_limit_s: float = STOP_LIMIT_S,
+        start_limit_s: float = 0.0,
     ) -> None:
-        """`log`: None for the parent's own output. `final`: exit codes after which it is not restarted."""
+        """`log`: None for the parent's own output. `final`: exit codes after which it is not restarted.
+
+        It has `stop_limit_s` to stop, and at least until it has run for `start_limit_s`.
+        """
         self.name = name
         self.log = log
         self.starts = 0
         self._final = final
         self._pass_fds = pass_fds
         self._stop_limit_s = stop_limit_s
+        self._start_limit_s = start_limit_s
+        self._began_s = 0.0
         self._command = list(command)
         self._environ = dict(environ)
         self._say = say
@@ -79,7 +89,7 @@ class ChildProcess:
         """Run it until it is stopped or ends with a final exit code. Returns the last exit code."""
         pause_s = FIRST_PAUSE_S
         while True:
-            began = time.monotonic()
+            began = self._began_s = time.monotonic()
             code = await self._once()
             if self._ending or code in self._final:
                 return code
@@ -117,10 +127,11 @@ class ChildProcess:
             return
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
+        limit_s = max(self._stop_limit_s, self._began_s + self._start_limit_s - time.monotonic())
         try:
-            await asyncio.wait_for(process.wait(), self._stop_limit_s)
+            await asyncio.wait_for(process.wait(), limit_s)
         except TimeoutError:
-            self._say(f"the {self.name} did not stop within {self._stop_limit_s:.0f} s and was killed")
+            self._say(f"the {self.name} did not stop within {limit_s:.0f} s and was killed")
             self.kill()
             await process.wait()
 

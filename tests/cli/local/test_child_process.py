@@ -44,6 +44,26 @@ async def test_a_role_that_is_asked_to_stop_is_not_started_again(tmp_path):
     assert child.pid is None
 
 
+@pytest.mark.parametrize(
+    ("start_limit_s", "code", "says"),
+    [(30.0, 7, []), (0.5, -9, ["the worker did not stop within 0 s and was killed"])],
+)
+async def test_a_role_that_is_still_starting_is_given_more_time_to_stop(tmp_path, start_limit_s, code, says):
+    """It looks at signals when it has loaded its modules."""
+    said: list[str] = []
+    starting = "import signal, time; signal.signal(15, lambda *_: None); print('loading', flush=True)"
+    command = [sys.executable, "-c", f"{starting}; time.sleep(1); time.sleep(1); raise SystemExit(7)"]
+    limits = {"stop_limit_s": 0.1, "start_limit_s": start_limit_s}
+    child = ChildProcess("worker", command, {}, tmp_path / "log", say=said.append, **limits)
+    running = asyncio.create_task(child.run())
+    while not (tmp_path / "log").exists() or not (tmp_path / "log").read_text():
+        await asyncio.sleep(0.01)
+    if code < 0:
+        await asyncio.sleep(0.5)
+    await child.stop()
+    assert (await running, said) == (code, says)
+
+
 async def test_a_role_whose_end_is_final_is_not_started_again(tmp_path):
     said: list[str] = []
     command = [sys.executable, "-c", "raise SystemExit(78)"]
