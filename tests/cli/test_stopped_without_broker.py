@@ -24,6 +24,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "poller": ("poller",),
     "notify": ("notify",),
     "archive": ("archive",),
+    "api": ("api",),
     "up": ("up", "--plain", "--no-simulate"),
     "simulate": ("simulate", "--serve", "--forever", "--rate", "5"),
 }
@@ -33,6 +34,7 @@ NEVER_SEEN = ("Traceback", "Task was destroyed", "never retrieved", "never await
 @contextmanager
 def role(name: str, directory: Path, bootstrap: str) -> Iterator[subprocess.Popen[bytes]]:
     listens = ("GATEWAY", "GATEWAY_HEALTH", "WORKER", "POLLER", "NOTIFY", "ARCHIVE", "SIMULATE")
+    listens += ("API", "API_HEALTH")
     environ = {
         **{key: value for key, value in os.environ.items() if not key.startswith("CALLSTREAM_")},
         **{f"CALLSTREAM_{one}_LISTEN": f"127.0.0.1:{free_port()}" for one in listens},
