@@ -72,7 +72,7 @@ def test_one_that_no_condition_shows_and_one_whose_key_only_begins_alike_change_
 def test_what_is_over_is_not_written_again() -> None:
     lane = Lane()
     lane.run([told(0, 0, "CA1")])
-    lane.run([a_tick(700, 1)])
+    lane.run([a_tick(620, 1)])
     assert lane.run([forgotten(701, 2, "CA1")]) == []
     assert b"CA1" not in b"".join(lane.states.values())
 

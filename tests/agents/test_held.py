@@ -53,7 +53,7 @@ def test_what_fires_is_counted_by_rule_and_severity_also_in_a_lane_that_recovers
     assert active(lane) == firing
     later = Lane(CallPolicy(settle_s=1000), states=lane.states)
     assert active(later) == firing
-    assert [one.json["state"] for one in to(TOPICS.alerts, later.run([a_tick(700, 8)]))] == ["resolved"]
+    assert [one.json["state"] for one in to(TOPICS.alerts, later.run([a_tick(620, 8)]))] == ["resolved"]
     assert active(later) == {("call.failed", "info"): 1}
     later.run([a_tick(2000, 9)])
     assert active(later) == {}

@@ -31,7 +31,7 @@ def test_an_episode_ends_in_a_lane_that_another_one_left_and_its_scope_leaves_af
     lane = Lane()
     (fired,) = to(TOPICS.alerts_active, lane.run([told(0, 0, 20)]))
     later = Lane(states=lane.states)
-    some = later.run([a_tick(700, 1)])
+    some = later.run([a_tick(620, 1)])
     (over,) = to(TOPICS.alerts_active, some)
     assert (over.output.key, over.output.value) == (fired.output.key, None)
     assert [one.json["reason"]["code"] for one in to(TOPICS.alerts, some)] == ["quiet"]

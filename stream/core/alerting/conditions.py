@@ -23,6 +23,7 @@ from stream.core.alerting.scopes import (
     HISTORY,
     HORIZON_MIN,
     IDLE_S,
+    LATE_S,
     LONGEST_WINDOW_MIN,
     MINUTE_US,
     OTHER,
@@ -67,13 +68,16 @@ def take(scope: Scope | None, told: Told, policy: CallPolicy) -> tuple[Scope, li
             insort(kept, (at_us, call_key, text))
             del kept[:-SAMPLES]
     scope.minutes = sorted(counts.items())
-    alerts = _review(scope, told.heard_us, policy)
+    alerts = _review(scope, told.heard_us, policy, is_late=_is_late(scope, told.heard_us))
     _forget(scope, oldest, policy)
     return scope, alerts
 
 
 def tick(scope: Scope, now_us: int, policy: CallPolicy) -> tuple[Scope | None, list[Alert]]:
     """Apply the deadlines that have passed. The scope is None if it leaves the table."""
+    firing = any(episode.firing for episode in scope.episodes.values())
+    if firing and _is_late(scope, now_us):
+        scope.resumed_us = now_us
     alerts = _review(scope, now_us, policy)
     firing = any(episode.firing for episode in scope.episodes.values())
     if not firing and now_us - scope.heard_us >= IDLE_S * SECOND_US:
@@ -185,8 +189,16 @@ def _threshold(rule: Rule, trend: Trend) -> float:
 # -- episodes
 
 
-def _review(scope: Scope, now_us: int, policy: CallPolicy) -> list[Alert]:
-    """Compare what holds with the episodes, and write what differs. Sets when to look again."""
+def _is_late(scope: Scope, now_us: int) -> bool:
+    """Whether the scope should have been looked at long before."""
+    return now_us > (scope.due_s + LATE_S) * SECOND_US
+
+
+def _review(scope: Scope, now_us: int, policy: CallPolicy, *, is_late: bool = False) -> list[Alert]:
+    """Compare what holds with the episodes, and write what differs. Sets when to look again.
+
+    `is_late`: nothing ends by quiet, the next tick sees to that.
+    """
     alerts: list[Alert] = []
     due_us = scope.heard_us + IDLE_S * SECOND_US
     for name, one in conditions_of(scope):
@@ -196,9 +208,9 @@ def _review(scope: Scope, now_us: int, policy: CallPolicy) -> list[Alert]:
         if not firing and not _may_hold(scope, name, one, rule):
             continue
         trend = trend_of(scope, name, one, rule)
-        quiet_us = max(scope.bad_us.get(one.bad, 0), scope.bad_us.get(one.early or "", 0))
-        quiet_us += int(rule.quiet_s * SECOND_US)
-        is_quiet = now_us >= quiet_us
+        bad_us = max(scope.bad_us.get(one.bad, 0), scope.bad_us.get(one.early or "", 0))
+        quiet_us = max(bad_us, scope.resumed_us if firing else 0) + int(rule.quiet_s * SECOND_US)
+        is_quiet = now_us >= quiet_us and not (is_late and firing)
         if trend.opened is not None and rule.enabled and not is_quiet:
             due_us = min(due_us, quiet_us)
             if episode is None or (not firing and trend.opened * MINUTE_US > episode.starts_us):

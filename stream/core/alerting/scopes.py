@@ -29,6 +29,8 @@ CODES = 32
 OTHER = "other"
 AHEAD_S = 300
 """How far a report may be ahead of the time at which it was written: clocks differ by less."""
+LATE_S = 60
+"""A tick comes so long after a scope was due only if nothing was processed in between."""
 IDLE_S = 86_400
 """A scope of which nothing was heard for so long leaves the table."""
 
@@ -101,6 +103,8 @@ class Scope(msgspec.Struct, array_like=True):
     - `minutes`: counts by minute, sorted; `bad_us`: when each bad counter was last told of.
     - `past`: each condition at the horizon; `quiet`: up to which minute a condition is over, because nothing
       more came of it; `episodes`: the newest one of each condition.
+    - `resumed_us`: when it was last looked at long after it was due, because no worker ran: that nothing came
+      until then says nothing.
     """
 
     due_s: int
@@ -112,6 +116,7 @@ class Scope(msgspec.Struct, array_like=True):
     past: dict[str, Trend] = {}
     quiet: dict[str, int] = {}
     episodes: dict[str, Episode] = {}
+    resumed_us: int = 0
 
     @property
     def parts(self) -> tuple[str, str, str, str]:
