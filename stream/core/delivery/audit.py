@@ -10,6 +10,7 @@ because it is usual.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 
 import msgspec
 
@@ -82,6 +83,7 @@ def _identity(sent: SentCallback) -> tuple[int, str, bool]:
     return sent.event, sent.endpoint, sent.refused
 
 
+@lru_cache(maxsize=1024)
 def is_own_url(endpoint: str, public_url: str) -> bool:
     """Whether a URL is our gateway's. Without a public URL in the settings, its path tells."""
     endpoint, public_url = endpoint.lower(), public_url.lower().rstrip("/")
