@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import combinations
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from stream.core.call.lifecycle import Lifecycle
@@ -91,7 +92,14 @@ RULES: tuple[ConflictRule, ...] = (
 """Of each field, which value wins. The last three are found where the call is folded."""
 
 
-_COMPARED = tuple((rule, rule.span) for rule in RULES if rule.span is not None)
+_VALUE_OF: dict[Callable[[TimelineEntry], Span | None], Callable[[TimelineEntry], Any]] = {
+    TimelineEntry.times: attrgetter("at_us"),
+    TimelineEntry.durations: attrgetter("duration_s"),
+    TimelineEntry.sip_response_codes: attrgetter("sip_response_code"),
+}
+_COMPARED = tuple((rule, rule.span, _VALUE_OF[rule.span]) for rule in RULES if rule.span is not None)
+_others_of = attrgetter("others")
+_NOTHING = frozenset({None})
 
 
 def conflicts_of(call: Call, lifecycle: Lifecycle) -> list[dict[str, Any]]:
@@ -124,9 +132,9 @@ def _conflicts_of(call: Call, lifecycle: Lifecycle) -> list[dict[str, Any]]:
             told.setdefault(entry.status, []).append(entry)
         # Where sources disagree on how it ended, they mean different ends.
         told[""] = [] if several_ends else lifecycle.terminal
-        for rule, span_of in _COMPARED:
-            entries = told.get(rule.status, ())
-            if len(entries) > 1 or (entries and entries[0].others is not None):
+        for rule, span_of, value_of in _COMPARED:
+            entries = told.get(rule.status)
+            if entries and _may_differ(entries, value_of):
                 spans = [(span, entry.sources) for entry in entries if (span := span_of(entry)) is not None]
                 conflicts += _of_rule(rule, spans, lifecycle)
     if len(conflicts) > 1:
@@ -154,6 +162,13 @@ def _is_told_apart(call: Call) -> bool:
             return True
         sources |= entry.sources
     return bool(sources & (sources - 1))
+
+
+def _may_differ(entries: list[TimelineEntry], value_of: Callable[[TimelineEntry], Any]) -> bool:
+    """Whether events, or reports of one event, have different values. Most often it says no, and quickly."""
+    if len(entries) == 1:
+        return entries[0].others is not None
+    return len({*map(value_of, entries)} - _NOTHING) > 1 or {*map(_others_of, entries)} != _NOTHING
 
 
 def _of_rule(rule: ConflictRule, told: list[tuple[Span, int]], lifecycle: Lifecycle) -> list[dict[str, Any]]:
