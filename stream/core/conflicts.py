@@ -6,9 +6,11 @@ is derived from does not depend on the order of arrival, so neither do its confl
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
+from functools import reduce
 from itertools import combinations
-from operator import attrgetter
+from operator import attrgetter, or_
 from typing import Any, NamedTuple
 
 from stream.core.call.lifecycle import Lifecycle
@@ -98,7 +100,7 @@ _VALUE_OF: dict[Callable[[TimelineEntry], Span | None], Callable[[TimelineEntry]
     TimelineEntry.sip_response_codes: attrgetter("sip_response_code"),
 }
 _COMPARED = tuple((rule, rule.span, _VALUE_OF[rule.span]) for rule in RULES if rule.span is not None)
-_others_of = attrgetter("others")
+_number_of, _sources_of, _others_of = map(attrgetter, ("number", "sources", "others"))
 _NOTHING = frozenset({None})
 
 
@@ -122,14 +124,14 @@ def _conflicts_of(call: Call, lifecycle: Lifecycle) -> list[dict[str, Any]]:
         conflicts.append(
             {"field": "status", "values": sorted(lifecycle.statuses), "chosen": lifecycle.end.status}
         )
-    numbers = [number for entry in call.lifecycle if (number := entry.number) is not None]
-    if len({*numbers}) < len(numbers):
+    numbers = [*map(_number_of, call.lifecycle)]
+    if len({*numbers} - _NOTHING) < len(numbers) - numbers.count(None):
         for number, values in _double_numbers(call).items():
             conflicts.append({"field": f"sequence_number {number}", "values": values, "chosen": values[-1]})
     if _is_told_apart(call):
-        told: dict[str | None, list[TimelineEntry]] = {}
+        told = defaultdict[str | None, list[TimelineEntry]](list)
         for entry in call.lifecycle:
-            told.setdefault(entry.status, []).append(entry)
+            told[entry.status].append(entry)
         # Where sources disagree on how it ended, they mean different ends.
         told[""] = [] if several_ends else lifecycle.terminal
         for rule, span_of, value_of in _COMPARED:
@@ -156,19 +158,15 @@ def newly_found(call: Call, conflicts: list[dict[str, Any]]) -> list[StateConfli
 
 def _is_told_apart(call: Call) -> bool:
     """Whether several sources, or several reports of one event, could disagree at all."""
-    sources = 0
-    for entry in call.lifecycle:
-        if entry.others is not None:
-            return True
-        sources |= entry.sources
-    return bool(sources & (sources - 1))
+    sources = reduce(or_, map(_sources_of, call.lifecycle), 0)
+    return bool(sources & (sources - 1)) or not _NOTHING.issuperset(map(_others_of, call.lifecycle))
 
 
 def _may_differ(entries: list[TimelineEntry], value_of: Callable[[TimelineEntry], Any]) -> bool:
     """Whether events, or reports of one event, have different values. Most often it says no, and quickly."""
     if len(entries) == 1:
         return entries[0].others is not None
-    return len({*map(value_of, entries)} - _NOTHING) > 1 or {*map(_others_of, entries)} != _NOTHING
+    return len({*map(value_of, entries)} - _NOTHING) > 1 or not _NOTHING.issuperset(map(_others_of, entries))
 
 
 def _of_rule(rule: ConflictRule, told: list[tuple[Span, int]], lifecycle: Lifecycle) -> list[dict[str, Any]]:
