@@ -91,33 +91,39 @@ def is_own_url(endpoint: str, public_url: str) -> bool:
 
 
 def audit(
-    sent: Iterable[SentCallback], sources: Mapping[int, int], late: Collection[int], public_url: str
+    sent: Collection[SentCallback], sources: Mapping[int, int], late: Collection[int], public_url: str
 ) -> list[AuditedCallback]:
     """What became of the callbacks that were sent, by number and name.
 
     `sources`: by event, the bits of the sources that reported it; `late`: the events that came late.
     """
-    attempts: dict[tuple[int, str], list[SentCallback]] = {}
+    attempts: dict[tuple[int, str], SentCallback] = {}
     for one in sent:
-        attempts.setdefault((one.event, one.endpoint), []).append(one)
-    came = {event for event, _ in attempts if sources.get(event, 0) & _RECEIVED_BITS}
-    taken = {one.event for tries in attempts.values() for one in tries if not one.refused}
-    leading_to_us = {endpoint for event, endpoint in attempts if event in came}
+        attempts.setdefault((one.event, one.endpoint), one)
+    taken = {(one.event, one.endpoint) for one in sent if not one.refused}
+    taken_anywhere = {event for event, _ in taken}
     audited = []
-    for (event, endpoint), tries in attempts.items():
-        refused = all(one.refused for one in tries)
-        is_own = is_own_url(endpoint, public_url)
-        if refused and (event in taken or event not in came):
+    for (event, endpoint), one in attempts.items():
+        came = sources.get(event, 0) & _RECEIVED_BITS
+        refused = (event, endpoint) not in taken
+        if refused and (event in taken_anywhere or not came):
+            is_own = is_own_url(endpoint, public_url)
             result = "refused_by_us" if is_own else "refused_by_application"
-        elif event in came:
+        elif came:
             result = "late" if event in late else "delivered"
-        elif event in sources and (is_own or endpoint in leading_to_us):
+        elif event in sources and (
+            is_own_url(endpoint, public_url) or _leads_to_us(endpoint, attempts, sources)
+        ):
             result = "missing"
         else:
             continue
-        one = tries[0]
         status = STATUSES[one.status] if one.status >= 0 else None
         name = NAMES[status] if status is not None else one.name
         audited.append(AuditedCallback(name, status, one.number, endpoint, result))
     audited.sort(key=lambda one: (one.sequence_number or 0, one.name, one.endpoint, one.result))
     return audited
+
+
+def _leads_to_us(endpoint: str, attempts: Iterable[tuple[int, str]], sources: Mapping[int, int]) -> bool:
+    """Whether another callback of the call that was sent there did come."""
+    return any(there == endpoint and sources.get(event, 0) & _RECEIVED_BITS for event, there in attempts)
