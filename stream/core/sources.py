@@ -6,6 +6,7 @@ resources, the simulator, the bits in a call's state) is derived from it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 
@@ -119,12 +120,12 @@ REQUEST_LOG_BIT = SOURCE_BIT[TWILIO_CALL_EVENT]
 FAILURE_BITS = sum(SOURCE_BIT[source.name] for source in _TABLE if source.only_failures)
 """Sources whose silence says nothing about a call."""
 
-_NAMES: dict[int, list[str]] = {}
+
+class _Names(dict[int, list[str]]):
+    def __missing__(self, bits: int) -> list[str]:
+        self[bits] = names = sorted(source for source, bit in SOURCE_BIT.items() if bits & bit)
+        return names
 
 
-def source_names(bits: int) -> list[str]:
-    """The sources whose bits are set, sorted. The list is shared: do not change it."""
-    known = _NAMES.get(bits)
-    if known is None:
-        known = _NAMES[bits] = sorted(source for source, bit in SOURCE_BIT.items() if bits & bit)
-    return known
+source_names: Callable[[int], list[str]] = _Names().__getitem__
+"""The sources whose bits are set, sorted. The list is shared: do not change it."""

@@ -9,7 +9,7 @@ Masking and hashing are idempotent.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
@@ -247,14 +247,15 @@ class Privacy:
             name, value = plan.pair
             if type(fields[name]) is str and (header := kind_of_header(fields[name])) is not None:
                 kinds = {**kinds, value: header}
-        by_form = self._by_form
+        by_form: Mapping[Kind | None, _MaskedTexts] = self._by_form if not self._nesting else {}
+        is_party = below == "address"
         for name, value in fields.items():
             if value is None or value is True or value is False:
                 continue
             kind = kinds[name] or below
-            if below == "address" and kind == "url":
+            if is_party and kind == "url":
                 kind = below  # a party's `uri` is its address, not a web page
-            if kind in by_form and not self._nesting:
+            if kind in by_form:
                 if (of := type(value)) is str:
                     fields[name] = by_form[kind][value]
                     continue
