@@ -77,7 +77,8 @@ def tick(call: Call, now_us: int, policy: CallPolicy, subscribed: Iterable[int] 
         plan_overdue(call, now_us, policy, effects)
     elif call.fetches:
         request_due(call, now_us, policy, effects)
-        effects += _report_if_read(call, utc(now_us), policy)
+        if call.ended and call.all_reads_done:
+            effects += _report(call, utc(now_us), policy, settled=False)
     if 0 < arrival.revise_us <= now_us:
         effects += _revision(call, lifecycle_of(call), utc(now_us), policy, settled=False)
     if call.alerts is not None or call.overdue or arrival.gaps:
@@ -90,7 +91,8 @@ def answered(call: Call, result: FetchResult, now_us: int, updated_at: str, poli
     """Apply a poller's result. The rows that it read were applied before it."""
     effects: list[Any] = []
     if apply_result(call, result, now_us, policy, effects):
-        effects += _report_if_read(call, updated_at, policy)
+        if call.ended and call.all_reads_done:
+            effects += _report(call, updated_at, policy, settled=False)
         call.due_s = next_due(call, policy)
     return effects
 
@@ -208,12 +210,6 @@ def sibling_answered(call: Call, told: SiblingAnswered, policy: CallPolicy) -> l
     effects = _revision(call, lifecycle, told.received_at, policy, settled=False)
     call.due_s = next_due(call, policy)
     return effects
-
-
-def _report_if_read(call: Call, updated_at: str, policy: CallPolicy) -> list[Any]:
-    if not call.ended or not call.all_reads_done:
-        return []
-    return _report(call, updated_at, policy, settled=False)
 
 
 def _report(call: Call, updated_at: str, policy: CallPolicy, *, settled: bool) -> list[Any]:
