@@ -25,15 +25,10 @@ Series = tuple[Any, ...]
 
 _SERIES: dict[type[Any], Callable[[Any], Series]] = {
     effects.CallStarted: lambda of: (f.CALLS_STARTED, of.provider, of.account, of.direction),
-    effects.CallEnded: lambda of: (f.CALLS_ENDED, of.provider, of.account, of.direction, of.outcome),
     effects.StateConflict: lambda of: (f.CALL_STATE_CONFLICTS, of.provider, of.field),
-    effects.SequenceGapClosed: lambda of: (f.SEQUENCE_GAPS_CLOSED, of.source, of.by),
     effects.InsightsEventSeen: lambda of: (f.CALL_INSIGHTS_EVENTS, of.edge, of.level),
     effects.CallErrorSeen: lambda of: (f.CALL_ERRORS, of.provider, of.error_code),
     effects.ErrorLogged: lambda of: (f.ERROR_LOG_ENTRIES, of.level, of.about),
-    effects.ApplicationAnswered: lambda of: (
-        (f.APP_WEBHOOK_RESPONSES, of.provider, of.endpoint, of.code_class)
-    ),
     effects.CallEvicted: lambda of: (f.TABLE_EVICTIONS, "calls", of.reason),
     effects.FetchAnswered: lambda of: (f.FETCHES_ANSWERED, of.source, of.outcome),
     effects.VerdictSettled: lambda of: (f.VERDICTS, of.provider, of.direction, of.fault),
@@ -41,7 +36,7 @@ _SERIES: dict[type[Any], Callable[[Any], Series]] = {
     effects.CallbackAudited: lambda of: (f.CALLBACKS_AUDITED, of.provider, of.endpoint, of.result),
     effects.CallbackMissing: lambda of: (f.CALLBACKS_MISSING, of.source, of.event),
 }
-"""The series that an effect counts in."""
+"""The series of the effects that count once, in one."""
 
 
 class BatchCounts(defaultdict[Series, int]):
@@ -70,12 +65,13 @@ class BatchCounts(defaultdict[Series, int]):
         kind = type(effect)
         if (series_of := _SERIES.get(kind)) is not None:
             self[series_of(effect)] += 1
-        if (count_more := _MORE.get(kind)) is not None:
-            count_more(self, effect)
+        elif (count := _COUNT.get(kind)) is not None:
+            count(self, effect)
 
 
 def _call_ended(counts: BatchCounts, call: effects.CallEnded) -> None:
     provider, direction = call.provider, call.direction
+    counts[f.CALLS_ENDED, provider, call.account, direction, call.outcome] += 1
     if call.sip_response_code is not None:
         counts[f.CALL_FINAL_RESPONSES, provider, direction, call.sip_response_code] += 1
     if call.setup_s is not None:
@@ -92,6 +88,7 @@ def _gap_opened(counts: BatchCounts, gap: effects.SequenceGapOpened) -> None:
 
 
 def _gap_closed(counts: BatchCounts, gap: effects.SequenceGapClosed) -> None:
+    counts[f.SEQUENCE_GAPS_CLOSED, gap.source, gap.by] += 1
     counts.gauges[f.SEQUENCE_GAPS_OPEN, gap.source] -= 1
 
 
@@ -101,15 +98,16 @@ def _fetch_requested(counts: BatchCounts, request: FetchRequest) -> None:
 
 
 def _application_answered(counts: BatchCounts, answer: effects.ApplicationAnswered) -> None:
+    counts[f.APP_WEBHOOK_RESPONSES, answer.provider, answer.endpoint, answer.code_class] += 1
     if answer.duration_s is not None:
         counts.durations_s[f.APP_WEBHOOK_DURATION, answer.provider, answer.endpoint].append(answer.duration_s)
 
 
-_MORE: dict[type[Any], Callable[[BatchCounts, Any], None]] = {
+_COUNT: dict[type[Any], Callable[[BatchCounts, Any], None]] = {
     effects.CallEnded: _call_ended,
     effects.SequenceGapOpened: _gap_opened,
     effects.SequenceGapClosed: _gap_closed,
     effects.ApplicationAnswered: _application_answered,
     FetchRequest: _fetch_requested,
 }
-"""What an effect counts beside its series."""
+"""How the other effects are counted."""
