@@ -71,7 +71,8 @@ def live(
     fresh: list[Any] = []
     coming = deque(deliveries)
     now_s = _received_s(coming)
-    while (call is not None or coming) and now_s * 1e6 < START_US + until_s * 1e6:
+    end_s = START_US / 1e6 + until_s
+    while (call is not None or coming) and now_s < end_s:
         while coming and _received_s(coming) <= now_s:
             told = tell([coming.popleft()], call=call, policy=policy)
             call, effects = told.call, effects + told.effects
@@ -91,7 +92,8 @@ def live(
             if outcomes:
                 now_us = int((now_s - behind_s) * 1e6)
                 effects += answered(call, result(request, outcomes), now_us, utc(now_us), policy)
-        now_s, fresh = min(int(now_s) + 1.0, _received_s(coming)), []
+        # Nothing is due or comes in the seconds between.
+        now_s, fresh = min(max(int(now_s) + 1.0, call.due_s), _received_s(coming), end_s), []
         if call.due_s <= now_s == int(now_s):
             ticked = tick(call, int(now_s * 1e6), policy)
             call = ticked.call

@@ -183,10 +183,10 @@ def test_one_number_in_several_spellings_has_the_same_digits(spelling: str, digi
 )
 def test_a_hostile_text_costs_no_more_than_its_length(hostile: str) -> None:
     # A query's mark that belongs to none of it: some searches begin only where there is one.
-    text = hostile * (100_000 // len(hostile)) + " ?"
+    text = hostile * (50_000 // len(hostile)) + " ?"
     began = time.process_time()
     for look in (without_secrets, without_queries, without_persons, bare_url, is_form, json_in):
         look(text)
     replaced(text, masked_number)
     masked(text)
-    assert time.process_time() - began < 4
+    assert time.process_time() - began < 1
