@@ -30,6 +30,7 @@ from stream.service.errors import safe_traceback
 
 LOOK_EVERY_S = 2.0
 MOST_NOTES = 4
+NOT_READ = "reading …"
 _OF_THE_LIST = frozenset({"open", "filter", "group", "clear", "up", "down"})
 
 
@@ -89,7 +90,7 @@ class WatchApp(App[None]):
         self._filter = ""
         self._grouped = True
         self._state = WatchedState((), ())
-        self._read_at = "reading …"
+        self._read_at = NOT_READ
         self._trouble = ""
         self._looking = False
         self._items: dict[str, WatchItem] = {}
@@ -243,7 +244,9 @@ class WatchApp(App[None]):
             parts.append(text("paused  ", "bold yellow"))
         if self._filter:
             parts.append(text(f"filter: {self._filter}  ", "cyan"))
-        parts.append(text(self._trouble, "bold red") if self._trouble else text(self._reader.where, "dim"))
+        # A service that begins has no archive yet.
+        wrong = "yellow" if self._read_at == NOT_READ else "bold red"
+        parts.append(text(self._trouble, wrong) if self._trouble else text(self._reader.where, "dim"))
         line = Text.assemble(*parts)
         line.truncate(max(1, self.size.width - 2), overflow="ellipsis")
         self.screen_stack[0].query_one("#state", Static).update(line)

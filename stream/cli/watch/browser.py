@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 
 
 def open_in_browser(address: str) -> bool:
@@ -19,5 +20,7 @@ def open_in_browser(address: str) -> bool:
     if opener is None or not desktop or os.environ.get("SSH_CONNECTION"):
         return False
     nothing = subprocess.DEVNULL
-    subprocess.Popen([opener, address], stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
+    how = {"stdin": nothing, "stdout": nothing, "stderr": nothing, "start_new_session": True, "check": False}
+    # Some openers last as long as the browser.
+    threading.Thread(target=subprocess.run, args=([opener, address],), kwargs=how, daemon=True).start()
     return True
