@@ -6,7 +6,6 @@ No broker: simulated deliveries of every source go through the job itself, and a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 
@@ -29,15 +28,12 @@ SEARCHED = {
 }
 
 
-@dataclass(frozen=True)
-class Mode:
-    """A setting of privacy, and whether all but secrets may leave with it."""
-
-    name: str
-
-    @property
-    def privacy(self) -> Privacy:
-        return Privacy(self.name, "key" if self.name == "hashed" else "")
+PRIVACY = {
+    "masked": Privacy("masked"),
+    "masked, hashes beside": Privacy("masked", "key"),
+    "hashed": Privacy("hashed", "key"),
+    "full": Privacy("full"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +47,10 @@ def fetched(delivered: list[SourceRecord]) -> Iterator[Fetched]:
         yield Fetched(topic, offset, record.key, record.value)
 
 
-@pytest.mark.parametrize("mode", ["masked", "hashed", "full"])
+@pytest.mark.parametrize("mode", PRIVACY)
 def test_nothing_that_was_planted_comes_out(delivered: list[SourceRecord], mode: str) -> None:
     metrics = WorkerMetrics(clock=lambda: START_US / 1e6)
-    processor = CallProcessor(
-        TOPICS, EVERYTHING, Mode(mode).privacy, metrics, deployment="calls", errors_limit=1
-    )
+    processor = CallProcessor(TOPICS, EVERYTHING, PRIVACY[mode], metrics, deployment="calls", errors_limit=1)
     processor.partition_assigned(0, ())
     states: dict[bytes, bytes] = {}
     search, seen = LeakSearch(only_secrets=mode == "full"), set()
