@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from agents.batch_state import CACHED_CALLS, BatchState, PartitionMemory
+from agents.due_index import TickFailure
 from stream.core.call.state import Call, new_call
 from stream.service.metrics import worker_families as f
 
@@ -66,3 +67,14 @@ def test_a_call_that_stays_what_it_is_moves_no_gauge() -> None:
     batch.calls[key] = batch.call(key)
     batch.commit()
     assert batch.counts.gauges == {}
+
+
+def test_a_change_forgets_failed_ticks_also_where_the_call_stays_due_at_the_same_second() -> None:
+    (key, call), failure = a_call(1), TickFailure(3, 40, 0)
+    call.due_s = 10
+    memory = PartitionMemory(failures={key: failure})
+    memory.due.add(failure.retry_s, key)
+    batch = a_batch(memory)
+    batch.keep(key, 10, call)
+    batch.commit()
+    assert (memory.failures, [*memory.due.until(100)]) == ({}, [(10, key)])
