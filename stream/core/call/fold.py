@@ -101,7 +101,7 @@ def fold(
     bit = SOURCE_BIT[envelope.source]
     result, match, left_out = "duplicate", None, False
     changed, decisive, ended = owned or not call.sources & bit, False, call.ended
-    parents = parents_told(call) if "parent_call_id" in call.facts else NOT_A_CHILD
+    parents = parents_told(call, readings) if "parent_call_id" in call.facts else NOT_A_CHILD
     call.sources |= bit
 
     for reading in readings:
@@ -151,7 +151,7 @@ def fold(
         changed |= _learn(call, reading, effects)
     if started:
         effects.append(CallStarted(first.provider, call.account, call.direction))
-    if changed and "parent_call_id" in call.facts:
+    if changed and parents is not None and "parent_call_id" in call.facts:
         effects += newly_told(call, parents, first)
     if changed or again:
         watch_gaps(call, envelope, policy)

@@ -28,7 +28,7 @@ from stream.core.call.schedule import (
 from stream.core.call.state import Call, placeholder, was_only_named
 from stream.core.call.timeline_entry import PROGRESS
 from stream.core.effects import CallEvicted, ChildFound, SiblingAnswered, VerdictSettled
-from stream.core.events import DecodeError, Event
+from stream.core.events import DecodeError, Event, Reading
 from stream.core.fetches import FetchResult
 from stream.core.policy import CallPolicy
 from stream.core.timestamps import SECOND_US, instant, utc
@@ -134,15 +134,25 @@ ParentsTold = tuple[Sequence[str], AnsweredCall | None]
 NOT_A_CHILD: ParentsTold = (), None
 
 
-def parents_told(call: Call) -> ParentsTold:
-    """What the parents of a child are to know of it."""
+def parents_told(call: Call, readings: Sequence[Reading]) -> ParentsTold | None:
+    """What the parents of a child know of it before a delivery; None if the delivery cannot change that."""
+    known = call.facts["parent_call_id"]
+    for reading in readings:
+        if reading.event.status in ANSWERED or reading.hangup is not None:
+            return _to_be_told(call)
+        if reading.facts and reading.facts.get("parent_call_id", known) != known:
+            return _to_be_told(call)
+    return None
+
+
+def _to_be_told(call: Call) -> ParentsTold:
     parents = call.disputed.get("parent_call_id") or [call.facts["parent_call_id"]]
     return [*parents], answer_of(call)
 
 
 def newly_told(call: Call, before: ParentsTold, event: Event) -> list[ChildFound]:
     """What the parents of a call are to know of it that they were not told `before`."""
-    parents, answer = parents_told(call)
+    parents, answer = _to_be_told(call)
     child = call.key.partition(":")[2]
     found = ChildFound("", event.account, child, event.received_at)
     if answer is not None:
