@@ -231,7 +231,7 @@ async def test_records_beside_one_that_failed_are_not_waited_for_for_ever() -> N
     async with nothing_left() as broker:
         broker.silent = {PRODUCE}
         acked = await open_acked(broker)
-        landing = asyncio.create_task(acked.send_all([Record(), Record(), Record()], 5.0))
+        landing = asyncio.create_task(acked.send_all([Record(), Record(), Record()], 2.0))
         await until(broker, PRODUCE)
         assert acked._open is not None
         batch = next(iter(acked._open.producer._message_accumulator._pending_batches))
