@@ -54,7 +54,10 @@ def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, dep
     for effect in effects:
         kind = type(effect)
         if kind is Event:
-            written.append((topics.events, (key, _encode(effect), event_headers(effect, deployment), None)))
+            # Without `ce_time`: each header shows in the cost of a status callback.
+            shared = _event_headers(deployment, effect.provider, effect.account_alias, effect.family)
+            value = _encode(effect)
+            written.append((topics.events, (key, value, (("ce_id", effect.id.encode()), *shared), None)))
         elif kind not in _HAVE_TOPICS:
             counted.append(effect)
         elif kind is CallRecord:
@@ -115,14 +118,6 @@ def alert_outputs(alert: Alert, deployment: str) -> tuple[Output, Output]:
 
 
 # -- headers: CloudEvents 1.0 in binary content mode, and what a router filters by without parsing the value
-
-
-def event_headers(event: Event, deployment: str) -> Headers:
-    """Those of an event: without `ce_time`, because each header shows in the cost of a status callback."""
-    return (
-        ("ce_id", event.id.encode()),
-        *_event_headers(deployment, event.provider, event.account_alias, event.family),
-    )
 
 
 @lru_cache(maxsize=4096)

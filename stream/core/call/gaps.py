@@ -43,7 +43,6 @@ from stream.core.sources import (
     FAILURE_BITS,
     POLLED_BITS,
     PROVIDERS,
-    REQUEST_LOG_BIT,
     SOURCE_BIT,
     SOURCE_BY_NAME,
     TELNYX_TEXML_CALLBACK,
@@ -69,16 +68,15 @@ def watch_gaps(call: Call, envelope: Envelope, policy: CallPolicy) -> None:
     arrival = call.arrival
     if arrival.gap_due_us:
         return
-    numbers, sources = unplaced_numbers(call) if call.others else (0, -1)
+    numbers = unplaced_numbers(call)[0] if call.others else 0
     for entry in call.lifecycle:
         number = entry.number
         if number is not None and entry.family_code == PROGRESS and number < NUMBERS_KEPT:
             numbers |= 1 << number
-            sources &= entry.sources
     if numbers:
         if not numbers & (numbers + 1):
             return
-        missing = [] if sources & REQUEST_LOG_BIT else missing_numbers(numbers)
+        missing = numbers_of(call).missing()
     else:
         missing = _missing_steps(call) if call.sources & _TELNYX_BIT else []
     notes = arrival.gap_notes
