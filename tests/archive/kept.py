@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from stream.archive.database import FILE, archive_url, connect
 from stream.archive.reader import Archive, open_archive
 from stream.archive.store.migrate import migrate
-from stream.archive.writing.decoded_batch import DecodedBatch, TopicRecord
+from stream.archive.writing.decoded_batch import TopicRecord
 from stream.archive.writing.writer import ArchiveWriter, OffsetRange, WrittenBatch
 from tests.agents.batches import TOPICS, Written
 from tests.cases.playing import play
@@ -42,7 +42,7 @@ class Keeper:
             for role, key, value in records
         ]
         self.writer.begin({(one.topic, one.partition) for one in batch})
-        return self.writer.write(DecodedBatch(batch), spans_of(batch))
+        return self.writer.write(batch, spans_of(batch))
 
 
 def spans_of(batch: Iterable[TopicRecord]) -> dict[tuple[str, int], OffsetRange]:

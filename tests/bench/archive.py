@@ -14,11 +14,9 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +25,15 @@ from stream.archive.database import connect
 from stream.archive.questions import AlertFilter, CallFilter
 from stream.archive.reader import Archive, open_archive
 from stream.archive.store.migrate import migrate
-from stream.archive.writing.decoded_batch import DecodedBatch
 from stream.archive.writing.writer import ArchiveWriter
 from stream.core.timestamps import SECOND_US
-from tests.bench.archived_calls import CallGenerator, GeneratedBatch
+from tests.bench.archived_calls import CallGenerator
 from tests.real_postgresql import RealPostgresql, binaries
 
 DATABASES = ("sqlite", "postgresql")
 DAYS = 25
 EVENTS_OF_A_CALL = 6
 ASKED = 300
-MADE_AHEAD = 6
-"""Batches that are made before they are written: to make them is not measured."""
 
 
 @contextmanager
@@ -80,11 +75,10 @@ def _measured(url: str, events: int, *, questions: bool) -> dict[str, Any]:
     generator = CallGenerator(every_us=every_us)
     writer.begin([(f"calls.{role}.v1", 0) for role in ("events", "ended", "alerts")])
     seconds, cpu_s, rates = 0.0, 0.0, []
-    made = generator.batches(events)
-    while some := list(islice(made, MADE_AHEAD)):
-        before = sum(one.role == "events" for batch in some for one in batch.records)
+    for batch in generator.batches(events):
+        before = sum(one.role == "events" for one in batch.records)
         began_s, began_cpu_s = time.perf_counter(), time.process_time()
-        _write(writer, some)
+        writer.write(batch.records, batch.spans)
         took_s = time.perf_counter() - began_s
         seconds, cpu_s = seconds + took_s, cpu_s + time.process_time() - began_cpu_s
         rates.append(before / took_s)
@@ -94,7 +88,7 @@ def _measured(url: str, events: int, *, questions: bool) -> dict[str, Any]:
         "seconds": seconds,
         "per_s": generator.events / seconds,
         "cpu_us": cpu_s / generator.events * 1e6,
-        "per_s_at_the_end": statistics.median(rates[-4:]),
+        "per_s_at_the_end": statistics.median(rates[-20:]),
     }
     if questions:
         gc.collect()
@@ -109,17 +103,6 @@ def _measured(url: str, events: int, *, questions: bool) -> dict[str, Any]:
         )
     engine.dispose()
     return found
-
-
-def _write(writer: ArchiveWriter, batches: Sequence[GeneratedBatch]) -> None:
-    """As the role does where more is waiting: it decodes the next batch while it writes one."""
-    with ThreadPoolExecutor(1) as thread:
-        decoded = thread.submit(DecodedBatch, batches[0].records)
-        for batch, following in zip_longest(batches, batches[1:]):
-            ready = decoded.result()
-            if following is not None:
-                decoded = thread.submit(DecodedBatch, following.records)
-            writer.write(ready, batch.spans)
 
 
 def _asked(archive: Archive, generator: CallGenerator) -> dict[str, dict[str, float]]:

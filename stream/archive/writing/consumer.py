@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from stream.archive.store.statements import RecreatedError
-from stream.archive.writing.decoded_batch import DecodedBatch, TopicRecord
+from stream.archive.writing.decoded_batch import TopicRecord
 from stream.archive.writing.same_topics import SameTopics
 from stream.archive.writing.writer import ArchiveWriter, FencedError, OffsetRange
 from stream.kafka.client import consumers
@@ -54,7 +54,6 @@ class _ReadBatch(NamedTuple):
 
     assignment: int
     records: list[TopicRecord]
-    decoded: DecodedBatch
     is_last: bool
 
 
@@ -83,7 +82,7 @@ class ArchiveConsumer:
         self._next: dict[TopicPartition, int] = {}
         """How far each partition is written."""
         self._ahead: asyncio.Task[_ReadBatch] | None = None
-        """Reads and decodes what comes after the batch that is being written."""
+        """Reads what comes after the batch that is being written."""
         self._assignment = 0
         self._commit_at = 0.0
         self.is_assigned = asyncio.Event()
@@ -129,7 +128,7 @@ class ArchiveConsumer:
             if len(self._next) < len(self._owned) * len(self._topics):
                 await self._drop_ahead()
                 await self._begin()
-        except KafkaError as error:
+        except (KafkaError, OSError) as error:
             await self._unreadable(error)
             return True
         batch = await (self._ahead or self._read())
@@ -143,8 +142,7 @@ class ArchiveConsumer:
     async def _read(self) -> _ReadBatch:
         assignment = self._assignment
         records = await self._fetch()
-        decoded = await asyncio.to_thread(DecodedBatch, records)
-        return _ReadBatch(assignment, records, decoded, is_last=await self._is_at_end())
+        return _ReadBatch(assignment, records, is_last=await self._is_at_end())
 
     async def _drop_ahead(self) -> None:
         """What was read ahead is read again, by those whose partitions they are now."""
@@ -173,9 +171,9 @@ class ArchiveConsumer:
             ]
         return batch
 
-    async def _unreadable(self, error: KafkaError) -> None:
+    async def _unreadable(self, error: KafkaError | OSError) -> None:
         """Wait. Raises the error where that is of no use."""
-        if not error.retriable and not isinstance(error, KafkaTimeoutError):
+        if not getattr(error, "retriable", True) and not isinstance(error, KafkaTimeoutError):
             raise error
         log.warning("the topics cannot be read from Kafka, retrying (%s)", type(error).__name__)
         await asyncio.sleep(RETRY_S)
@@ -212,7 +210,7 @@ class ArchiveConsumer:
         }
         began_s = time.monotonic()
         try:
-            done = await self._until_done(partial(self._writer.write, batch.decoded, spans), batch.assignment)
+            done = await self._until_done(partial(self._writer.write, batch.records, spans), batch.assignment)
         except FencedError as error:
             self._metrics.failed("fenced")
             log.info("another writer has gone on with a partition: reading on from there (%s)", error)

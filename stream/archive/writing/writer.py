@@ -8,7 +8,7 @@ Synchronous: the caller gives it a thread.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from stream.archive.rows import LAST, CallRow, day_of, new_call
 from stream.archive.store.sqlite_statements import SqliteStatements
 from stream.archive.store.statements import AlertValues, EventValues, Statements, check_topics
-from stream.archive.writing.decoded_batch import DecodedBatch, EventLine
+from stream.archive.writing.decoded_batch import DecodedBatch, EventLine, TopicRecord
 from stream.archive.writing.samples import shown_in, without_forgotten
 from stream.core.forgetting import FORGET
 from stream.core.timestamps import SECOND_US
@@ -69,7 +69,9 @@ class ArchiveWriter:
             found = statements.offsets(sorted({topic for topic, _ in partitions}))
             return {one: found[one] for one in partitions}
 
-    def write(self, batch: DecodedBatch, spans: Mapping[tuple[str, int], OffsetRange]) -> WrittenBatch:
+    def write(
+        self, records: Iterable[TopicRecord], spans: Mapping[tuple[str, int], OffsetRange]
+    ) -> WrittenBatch:
         """Write a batch and its offsets.
 
         - `spans`: of each (topic, partition) of the batch, and of the other topics' partitions of the same
@@ -78,6 +80,7 @@ class ArchiveWriter:
 
         Raises FencedError; SQLAlchemyError if the database refuses, then nothing is written.
         """
+        batch = DecodedBatch(records)
         with self._transaction() as statements:
             for (topic, partition), span in sorted(spans.items()):
                 if not statements.advance(topic, partition, span.first, span.end):

@@ -12,7 +12,7 @@ import pytest
 
 from stream.archive.writing import consumer, same_topics
 from stream.archive.writing.consumer import ArchiveConsumer
-from stream.archive.writing.decoded_batch import ROLES, DecodedBatch
+from stream.archive.writing.decoded_batch import ROLES, DecodedBatch, TopicRecord
 from stream.archive.writing.writer import ArchiveWriter, FencedError, OffsetRange, WrittenBatch
 from stream.kafka.client import consumers
 from stream.kafka.partitions import TopicPartition
@@ -91,14 +91,16 @@ class Database:
     ) -> dict[tuple[str, int], int]:
         return {one: self.offsets[one] for one in partitions}
 
-    def write(self, batch: DecodedBatch, spans: Mapping[tuple[str, int], OffsetRange]) -> WrittenBatch:
+    def write(
+        self, batch: Sequence[TopicRecord], spans: Mapping[tuple[str, int], OffsetRange]
+    ) -> WrittenBatch:
         if self.fenced:
             self.fenced -= 1
             raise FencedError
         for one, span in spans.items():
             assert span.first == self.offsets[one]
             self.offsets[one] = span.end
-        self.ids += [line.fields.id for line in batch.events]
+        self.ids += ids_of(batch)
         self.batches += 1
         return WrittenBatch(dict.fromkeys(ROLES, 0), dict.fromkeys(ROLES, 0))
 
@@ -140,12 +142,11 @@ async def until(holds: Callable[[], Any]) -> None:
 
 
 def ids(group: Group) -> Sequence[str]:
-    return [line.fields.id for line in decoded(group).events]
+    return ids_of([TopicRecord("events", EVENTS, 0, at, b"", value) for at, value in enumerate(group.log)])
 
 
-def decoded(group: Group) -> DecodedBatch:
-    of = [consumer.TopicRecord("events", EVENTS, 0, at, b"", value) for at, value in enumerate(group.log)]
-    return DecodedBatch(of)
+def ids_of(records: Sequence[TopicRecord]) -> list[str]:
+    return [line.fields.id for line in DecodedBatch(records).events]
 
 
 async def test_small_batches_are_written_in_their_order(group: Group) -> None:
@@ -160,7 +161,7 @@ async def test_the_next_batch_is_read_while_one_is_written(group: Group) -> None
     database, writes = Database(), asyncio.Event()
     write = database.write
 
-    def slow(batch: DecodedBatch, spans: Mapping[tuple[str, int], OffsetRange]) -> WrittenBatch:
+    def slow(batch: Sequence[TopicRecord], spans: Mapping[tuple[str, int], OffsetRange]) -> WrittenBatch:
         loop.call_soon_threadsafe(writes.set)
         asyncio.run_coroutine_threadsafe(
             until(lambda: group.at[TopicPartition(EVENTS, 0)] > 2), loop

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from stream.archive.questions import AlertFilter, CallFilter
 from stream.archive.reader import Archive
-from stream.archive.writing.decoded_batch import DecodedBatch, TopicRecord
+from stream.archive.writing.decoded_batch import TopicRecord
 from stream.archive.writing.writer import ArchiveWriter, FencedError, OffsetRange
 from tests.archive.kept import Keeper, replayed, spans_of, values
 
@@ -42,8 +42,8 @@ def test_offsets_are_kept_with_the_rows(kept: tuple[Keeper, Archive]) -> None:
     keeper, _ = kept
     batch = of(replayed("amd")[:3])
     keeper.writer.begin([(EVENTS, 0)])
-    keeper.writer.write(DecodedBatch([]), {(EVENTS, 0): OffsetRange(0, 0)})
-    keeper.writer.write(DecodedBatch(batch), spans_of(batch))
+    keeper.writer.write([], {(EVENTS, 0): OffsetRange(0, 0)})
+    keeper.writer.write(batch, spans_of(batch))
     assert keeper.writer.begin([(EVENTS, 0), (EVENTS, 1)]) == {(EVENTS, 0): 3, (EVENTS, 1): 0}
 
 
@@ -52,10 +52,10 @@ def test_a_writer_that_was_replaced_writes_nothing(kept: tuple[Keeper, Archive])
     events = [one for one in replayed("amd") if one[0] == "events"]
     zombie, new = keeper.writer, ArchiveWriter(keeper.writer.engine)
     zombie.begin([(EVENTS, 0)])
-    zombie.write(DecodedBatch(of(events[:1])), {(EVENTS, 0): OffsetRange(0, 1)})
-    new.write(DecodedBatch(of(events[1:3], 1)), {(EVENTS, 0): OffsetRange(1, 3)})
+    zombie.write(of(events[:1]), {(EVENTS, 0): OffsetRange(0, 1)})
+    new.write(of(events[1:3], 1), {(EVENTS, 0): OffsetRange(1, 3)})
     with pytest.raises(FencedError):
-        zombie.write(DecodedBatch(of(events[1:], 1)), {(EVENTS, 0): OffsetRange(1, len(events))})
+        zombie.write(of(events[1:], 1), {(EVENTS, 0): OffsetRange(1, len(events))})
     [call] = archive.calls(CallFilter()).items
     history = archive.call(call.key)
     assert history is not None
@@ -67,10 +67,10 @@ def test_a_batch_that_one_partition_refuses_is_not_written_at_all(kept: tuple[Ke
     keeper, archive = kept
     events = [one for one in replayed("amd") if one[0] == "events"]
     keeper.writer.begin([(EVENTS, 0), (EVENTS, 1)])
-    keeper.writer.write(DecodedBatch([]), {(EVENTS, 1): OffsetRange(0, 5)})
+    keeper.writer.write([], {(EVENTS, 1): OffsetRange(0, 5)})
     with pytest.raises(FencedError):
         keeper.writer.write(
-            DecodedBatch(of(events)),
+            of(events),
             {(EVENTS, 0): OffsetRange(0, len(events)), (EVENTS, 1): OffsetRange(4, 6)},
         )
     assert archive.calls(CallFilter()).items == []
