@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from stream.broker.ports import free_port
+from tests.e2e.full_worker import get_text
 from tests.e2e.harness import wait_until
 from tests.real_broker import RealBroker
 
@@ -28,16 +29,37 @@ ROLES: Mapping[str, tuple[str, ...]] = {
     "up": ("up", "--plain", "--no-simulate"),
     "simulate": ("simulate", "--serve", "--forever", "--rate", "5"),
 }
+READY: Mapping[str, tuple[str, ...]] = {
+    "gateway": ("GATEWAY_HEALTH",),
+    "api": ("API_HEALTH",),
+    "up": ("GATEWAY_HEALTH", "WORKER", "POLLER", "ARCHIVE", "API_HEALTH"),
+    "simulate": (),
+}
+"""Where a role says that it is ready, if not at its own address."""
 NEVER_SEEN = ("Traceback", "Task was destroyed", "never retrieved", "never awaited")
+
+LISTENERS = (
+    *("GATEWAY", "GATEWAY_HEALTH", "WORKER", "POLLER", "NOTIFY", "ARCHIVE", "API", "API_HEALTH"),
+    "SIMULATE",
+)
+Addresses = dict[str, str]
+
+
+def addresses() -> Addresses:
+    return {one: f"127.0.0.1:{free_port()}" for one in LISTENERS}
+
+
+def is_ready(name: str, at: Addresses) -> bool:
+    return all(get_text(f"http://{at[one]}/readyz")[0] == 200 for one in READY.get(name, (name.upper(),)))
 
 
 @contextmanager
-def role(name: str, directory: Path, bootstrap: str) -> Iterator[subprocess.Popen[bytes]]:
-    listens = ("GATEWAY", "GATEWAY_HEALTH", "WORKER", "POLLER", "NOTIFY", "ARCHIVE", "SIMULATE")
-    listens += ("API", "API_HEALTH")
+def role(
+    name: str, directory: Path, bootstrap: str, at: Addresses | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     environ = {
         **{key: value for key, value in os.environ.items() if not key.startswith("CALLSTREAM_")},
-        **{f"CALLSTREAM_{one}_LISTEN": f"127.0.0.1:{free_port()}" for one in listens},
+        **{f"CALLSTREAM_{one}_LISTEN": address for one, address in (at or addresses()).items()},
         "CALLSTREAM_KAFKA": bootstrap,
         "CALLSTREAM_DATA_DIR": str(directory / "data"),
         "CALLSTREAM_TOPIC_PREFIX": f"stops{os.getpid()}{name}.",
@@ -120,8 +142,11 @@ def test_a_role_that_waits_for_a_broker_stops(broker_is: object, tmp_path: Path)
 @pytest.mark.e2e
 def test_a_role_whose_broker_is_away_stops(broker: RealBroker, harm: str, tmp_path: Path) -> None:
     with ExitStack() as stack:
-        processes = {name: stack.enter_context(role(name, tmp_path, broker.bootstrap)) for name in ROLES}
-        time.sleep(20)
+        at = {name: addresses() for name in ROLES}
+        processes = {
+            name: stack.enter_context(role(name, tmp_path, broker.bootstrap, at[name])) for name in ROLES
+        }
+        wait_until(lambda: all(is_ready(name, at[name]) for name in ROLES), "all of them are ready", 180)
         getattr(broker, harm)()
         time.sleep(3)
         stopped(processes, tmp_path, 60)
