@@ -41,7 +41,7 @@ class SourceReport(msgspec.Struct):
 def overview(archive: Archive, accounts: frozenset[str] | None, now: datetime) -> dict[str, Any]:
     """The context of the template."""
     since = now - timedelta(minutes=MINUTES)
-    mine = CallFilter(accounts=accounts, since=since)
+    mine = CallFilter(accounts=accounts, since=since, until=now)
     counts = archive.calls_by_minute(mine)
     charts = [call_chart(counts, now, size) for size in (WIDE_CHART, NARROW_CHART)]
     totals: Counter[str] = Counter()

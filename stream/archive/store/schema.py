@@ -156,6 +156,8 @@ alerts = Table(
 """The latest revision of each episode."""
 
 Index("alerts_by_time", alerts.c.at_us, alerts.c.episode_id)
+# The overview asks which conditions hold, among many alerts of calls.
+Index("alerts_by_rule", alerts.c.rule, alerts.c.state, alerts.c.at_us, alerts.c.episode_id)
 Index("alerts_by_state", alerts.c.state, alerts.c.at_us, alerts.c.episode_id)
 
 forgotten = Table(
