@@ -225,7 +225,10 @@ class Archive:
             with self._engine.connect() as connection, connection.begin():
                 yield connection
         except SQLAlchemyError as error:
-            raise ArchiveError(f"the archive does not answer: {type(error).__name__}") from None
+            why = type(error).__name__
+            if getattr(getattr(error, "orig", None), "sqlite_errorname", "") == "SQLITE_CANTOPEN":
+                why = "it has no file yet, or one that cannot be opened"
+            raise ArchiveError(f"the archive does not answer: {why}") from None
 
 
 def _events_of(call: Row[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:

@@ -282,7 +282,7 @@ def test_calls_are_counted_by_minute_and_outcome(kept: tuple[Keeper, Archive]) -
 
 def test_an_archive_that_was_never_written_says_so(tmp_path: Path) -> None:
     archive = open_archive(f"sqlite:///{tmp_path / 'none.sqlite'}")
-    with pytest.raises(ArchiveError, match="does not answer"):
+    with pytest.raises(ArchiveError, match="does not answer: it has no file yet"):
         archive.calls(CallFilter())
     archive.close()
     assert list(tmp_path.iterdir()) == []
