@@ -21,6 +21,7 @@ from deploy.grafana.builders.panels import (
     heat_map,
     lines,
     number,
+    quantiles,
     rows,
 )
 
@@ -163,13 +164,7 @@ def _durations() -> Sequence[AnyPanel]:
         lines(
             "Duration p50, p95 and p99",
             f"Quantiles within {q.WINDOW}, all endpoints together.",
-            *(
-                Query(
-                    q.quantile(share, DURATION, q.PROVIDER, by="provider"),
-                    f"p{100 * share:g} {{{{provider}}}}",
-                )
-                for share in (0.5, 0.95, 0.99)
-            ),
+            *quantiles(DURATION, q.PROVIDER, by="provider", shares=(0.5, 0.95, 0.99)),
             unit=SECONDS,
             limits=limits.SLOW_ANSWERS,
         ),

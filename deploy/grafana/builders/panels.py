@@ -6,7 +6,7 @@ value of it is bad by itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from grafana_foundation_sdk.builders import (
@@ -42,6 +42,7 @@ from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from grafana_foundation_sdk.models.text import TextMode
 
+from deploy.grafana.builders import queries as q
 from deploy.grafana.builders.limits import PLAIN, Limits
 
 AnyPanel = timeseries.Panel | stat.Panel | heatmap.Panel | table.Panel | text.Panel
@@ -86,6 +87,14 @@ class Query(NamedTuple):
 
     expr: str
     legend: str = ""
+
+
+def quantiles(
+    name: str, *selectors: str, by: str = "", shares: Sequence[float] = (0.5, 0.99)
+) -> Sequence[Query]:
+    """Quantiles of a histogram, for each value of the label `by`."""
+    of = f" {{{{{by}}}}}" if by else ""
+    return [Query(q.quantile(share, name, *selectors, by=by), f"p{100 * share:g}{of}") for share in shares]
 
 
 def number(

@@ -22,6 +22,7 @@ from deploy.grafana.builders.panels import (
     heat_map,
     lines,
     number,
+    quantiles,
 )
 
 ALERTED = 'stage="alert_published"'
@@ -142,13 +143,7 @@ def _ingest() -> Sequence[AnyPanel]:
         lines(
             "Time to answer a webhook",
             f"Quantiles within {q.WINDOW}. The answer waits for Kafka. Providers give up after 15 s at most.",
-            *(
-                Query(
-                    q.quantile(share, "http_request_duration_seconds", 'route=~"/callbacks/.*"', by="route"),
-                    f"p{100 * share:g} {{{{route}}}}",
-                )
-                for share in (0.5, 0.99)
-            ),
+            *quantiles("http_request_duration_seconds", 'route=~"/callbacks/.*"', by="route"),
             unit=SECONDS,
             limits=limits.TIME_TO_ANSWER,
             width=8,
@@ -193,13 +188,7 @@ def _latency() -> Sequence[AnyPanel]:
             "Event to each stage, p50 and p99",
             f"Since the provider's event time, for pushed events, within {q.WINDOW}. The first stage that is "
             "slow is the cause: the provider (received), the worker, Kafka.",
-            *(
-                Query(
-                    q.quantile(share, "event_latency_seconds", q.SOURCE, worker.PUSHED, by="stage"),
-                    f"p{100 * share:g} {{{{stage}}}}",
-                )
-                for share in (0.5, 0.99)
-            ),
+            *quantiles("event_latency_seconds", q.SOURCE, worker.PUSHED, by="stage"),
             unit=SECONDS,
             limits=limits.LATE_ALERTS,
         ),
@@ -234,10 +223,7 @@ def _latency() -> Sequence[AnyPanel]:
         lines(
             "Callback to commit",
             f"From a callback's receipt at the gateway to the commit of its effects, within {q.WINDOW}.",
-            *(
-                Query(q.quantile(share, "callback_latency_seconds"), f"p{100 * share:g}")
-                for share in (0.5, 0.99)
-            ),
+            *quantiles("callback_latency_seconds"),
             unit=SECONDS,
             logarithmic=True,
             width=6,

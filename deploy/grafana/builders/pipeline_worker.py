@@ -17,6 +17,7 @@ from deploy.grafana.builders.panels import (
     AnyPanel,
     Query,
     lines,
+    quantiles,
 )
 
 PUSHED = f'source=~"{limits.VALUES["pushed_sources"]}"'
@@ -48,10 +49,7 @@ def throughput() -> Sequence[AnyPanel]:
         lines(
             "Processing time of one event",
             f"Quantiles within {q.WINDOW}. If it rises, the worker needs more CPU, or one more worker.",
-            *(
-                Query(q.quantile(share, "processing_duration_seconds"), f"p{100 * share:g}")
-                for share in (0.5, 0.99)
-            ),
+            *quantiles("processing_duration_seconds"),
             unit=SECONDS,
             width=8,
         ),
@@ -65,10 +63,7 @@ def throughput() -> Sequence[AnyPanel]:
         lines(
             "Duration of a transaction",
             f"Quantiles within {q.WINDOW}. If it rises, look at the broker's disk.",
-            *(
-                Query(q.quantile(share, "transaction_duration_seconds"), f"p{100 * share:g}")
-                for share in (0.5, 0.99)
-            ),
+            *quantiles("transaction_duration_seconds"),
             unit=SECONDS,
             limits=limits.SLOW_WRITES,
             width=8,

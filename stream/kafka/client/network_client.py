@@ -43,6 +43,15 @@ class NeededRequest(Request[T]):
         return prepared
 
 
+async def ask_any(asking: Any, request: Request[Any]) -> Any:
+    """The answer of any broker. Raises KafkaError, OSError.
+
+    - `asking`: a consumer of aiokafka's, or an admin client.
+    """
+    client = asking._client
+    return await client.send(client.get_random_node(), request)
+
+
 def ignore_failures(futures: Iterable[asyncio.Future[Any] | None]) -> None:
     """Retrieve the exceptions of these futures, so that asyncio does not warn about them."""
     for future in futures:

@@ -7,7 +7,6 @@ transactional ids are only looked up, which needs `DESCRIBE`: the rights to read
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import (
@@ -15,11 +14,11 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
 )
-from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.api import RequestStruct, Response
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.types import Array, Boolean, Int16, Int32, Schema, String
 
-from stream.kafka.client.network_client import NeededRequest
+from stream.kafka.client.network_client import NeededRequest, ask_any
 
 _BITS: Mapping[str, int] = {"READ": 3, "WRITE": 4, "DESCRIBE": 8, "DESCRIBE_CONFIGS": 10}
 """Codes of Kafka's AclOperation, which number the bits of an answer."""
@@ -97,7 +96,7 @@ async def topic_operations(admin: AIOKafkaAdminClient, topics: Collection[str]) 
     One that may not even be described counts as existing.
     Raises KafkaError (IncompatibleBrokerVersion: Kafka before 2.3), OSError.
     """
-    answer = await _ask(admin, TopicsRequest(topics))
+    answer = await ask_any(admin, TopicsRequest(topics))
     found = {}
     for code, topic, _internal, _partitions, operations in answer.topics:
         if code == TopicAuthorizationFailedError.errno:
@@ -109,16 +108,11 @@ async def topic_operations(admin: AIOKafkaAdminClient, topics: Collection[str]) 
 
 async def may_use_group(admin: AIOKafkaAdminClient, group: str) -> bool:
     """Raises KafkaError, OSError."""
-    answer = await _ask(admin, FindCoordinatorRequest(group, _GROUP))
+    answer = await ask_any(admin, FindCoordinatorRequest(group, _GROUP))
     return bool(answer.error_code != GroupAuthorizationFailedError.errno)
 
 
 async def may_use_transactional_id(admin: AIOKafkaAdminClient, transactional_id: str) -> bool:
     """Raises KafkaError, OSError."""
-    answer = await _ask(admin, FindCoordinatorRequest(transactional_id, _TRANSACTION))
+    answer = await ask_any(admin, FindCoordinatorRequest(transactional_id, _TRANSACTION))
     return bool(answer.error_code != TransactionalIdAuthorizationFailed.errno)
-
-
-async def _ask(admin: AIOKafkaAdminClient, request: Request[Any]) -> Any:
-    client = admin._client
-    return await client.send(client.get_random_node(), request)

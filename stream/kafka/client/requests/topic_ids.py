@@ -23,7 +23,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-from stream.kafka.client.network_client import NeededRequest
+from stream.kafka.client.network_client import NeededRequest, ask_any
 
 NO_ID = UUID(int=0)
 """Of a request by name, and of a topic in a cluster whose metadata is of an older version."""
@@ -41,7 +41,7 @@ class TopicId(AbstractType[UUID]):
         return UUID(bytes=data.read(16))
 
 
-class TopicsResponseV10(Response):
+class TopicIdsResponseV10(Response):
     """Kafka's Metadata response, version 10."""
 
     API_KEY = 3
@@ -89,13 +89,13 @@ class TopicsResponseV10(Response):
     )
 
 
-class TopicsRequestV10(RequestStruct):
+class TopicIdsRequestV10(RequestStruct):
     """Kafka's Metadata request, version 10."""
 
     FLEXIBLE_VERSION = True
     API_KEY = 3
     API_VERSION = 10
-    RESPONSE_TYPE = TopicsResponseV10
+    RESPONSE_TYPE = TopicIdsResponseV10
     SCHEMA = Schema(
         (
             "topics",
@@ -108,7 +108,7 @@ class TopicsRequestV10(RequestStruct):
     )
 
 
-class TopicIdsRequest(NeededRequest[TopicsRequestV10]):
+class TopicIdsRequest(NeededRequest[TopicIdsRequestV10]):
     """Topics by name. It creates none."""
 
     API_KEY = 3
@@ -116,7 +116,7 @@ class TopicIdsRequest(NeededRequest[TopicsRequestV10]):
     def __init__(self, topics: Collection[str]) -> None:
         self._topics = topics
 
-    def build(self, request_struct_class: type[TopicsRequestV10]) -> TopicsRequestV10:
+    def build(self, request_struct_class: type[TopicIdsRequestV10]) -> TopicIdsRequestV10:
         named: list[Any] = [(NO_ID, topic, {}) for topic in self._topics]
         return request_struct_class(named, False, False, False, {})
 
@@ -126,9 +126,8 @@ async def topic_ids(client: Any, topics: Collection[str]) -> dict[str, str]:
 
     - `client`: a consumer of aiokafka's, or an admin client.
     """
-    client = client._client
     try:
-        answer = await client.send(client.get_random_node(), TopicIdsRequest(topics))
+        answer = await ask_any(client, TopicIdsRequest(topics))
     except IncompatibleBrokerVersion:
         return {}
     return {one[1]: str(one[2]) for one in answer.topics if one[0] == 0 and one[2] != NO_ID}
