@@ -31,8 +31,8 @@ from stream.kafka.client.connection import connection
 from stream.service.background_tasks import cancel, live, log_ended
 from stream.service.http import health
 from stream.service.metrics.api import ApiMetrics
+from stream.service.process import stop_asked, unless
 from stream.service.settings import ApiSettings, secret_files
-from stream.service.shutdown import stop_asked, unless
 from stream.service.tables.api_tokens import ApiToken
 
 OPEN_TO_LOCAL = (

@@ -32,8 +32,8 @@ from stream.service.background_tasks import live, log_ended
 from stream.service.http import health
 from stream.service.metrics.archive import ArchiveMetrics
 from stream.service.metrics.registry import LabelChoice
+from stream.service.process import collect_rarely, stop_asked, unless
 from stream.service.settings import ArchiveSettings
-from stream.service.shutdown import stop_asked, unless
 
 RETIRE_EVERY_S = 600.0
 RETRY_S = 5.0
@@ -163,6 +163,7 @@ def rebuild(chosen: ArchiveSettings) -> None:
 
 async def serve(chosen: ArchiveSettings) -> int:
     """Serve until SIGTERM or SIGINT, or until a background task has ended. Returns the exit code."""
+    collect_rarely()
     with stop_asked() as asked:
         async with AsyncExitStack() as stack:
             role = await unless(asked, stack.enter_async_context(serving(chosen)))

@@ -28,8 +28,8 @@ from stream.cli.support.run_options import FAILED_USUALLY, retry_waits, run_opti
 from stream.cli.support.startup import ensured_topics, exit_on_error, quiet_clients
 from stream.cli.support.terminal import Fault, Misuse, say
 from stream.kafka.client.connection import connection
+from stream.service.process import unless
 from stream.service.settings import Settings, SettingsError, load
-from stream.service.shutdown import unless
 from stream.simulator.accounts import served_accounts, signing_keys
 from stream.simulator.calls.options import KNOWN_SOURCES, OPTIONAL_SOURCES, Options
 from stream.simulator.check.check import CheckError, CheckOptions

@@ -55,7 +55,7 @@ from stream.gateway import service
 from stream.gateway.receive.credentials import GatewayCredentials
 from stream.poller.resources.account import accounts
 from stream.service import settings
-from stream.service.shutdown import unless
+from stream.service.process import unless
 from stream.simulator.accounts import simulated_environment
 from stream.simulator.incidents import INCIDENTS, Rehearsal
 

@@ -27,8 +27,8 @@ from stream.service.http import health
 from stream.service.http.listening import INHERITED
 from stream.service.metrics.registry import LabelChoice, MetricRegistry
 from stream.service.metrics.series.process_metrics import ProcessMetrics, merged_exposition
+from stream.service.process import stop_asked
 from stream.service.settings import Settings, SettingsError, WorkerSettings
-from stream.service.shutdown import stop_asked
 
 FINAL = (MISUSE, TOPIC_MISMATCH, VERSIONS_DIFFER)
 """Exit codes of a process after which another start changes nothing."""

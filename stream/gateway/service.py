@@ -7,7 +7,6 @@ exit with 0.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -34,11 +33,8 @@ from stream.service.http.server import HttpServer
 from stream.service.metrics.gateway import GatewayMetrics
 from stream.service.metrics.label_values import UNKNOWN
 from stream.service.metrics.registry import LabelChoice
+from stream.service.process import collect_rarely, stop_asked, unless
 from stream.service.settings import GatewaySettings
-from stream.service.shutdown import stop_asked, unless
-
-GARBAGE_THRESHOLD = 50_000
-"""Allocations between two runs of the garbage collector: a request makes hundreds, and hardly a cycle."""
 
 STOP_S = 8.0
 """Accepted requests must be answered within this time."""
@@ -111,9 +107,7 @@ async def serving(chosen: GatewaySettings) -> AsyncIterator[Addresses]:
         rejects=handlers.turns_away,
     )
     await producer.start()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE_THRESHOLD, 20, 100)
+    collect_rarely()
     work: dict[str, Coroutine[Any, Any, None]] = {
         "the watch over the broker": producer.watch(),
         "the watch over connections": server.watch(),

@@ -30,8 +30,8 @@ from stream.service.http import client, health
 from stream.service.metrics.label_values import UNKNOWN
 from stream.service.metrics.notify import NotifyMetrics
 from stream.service.metrics.registry import LabelChoice
+from stream.service.process import stop_asked, unless
 from stream.service.settings import NotifySettings
-from stream.service.shutdown import stop_asked, unless
 from stream.service.tables.notify_tables import routes_of, sinks_of
 
 STAGE = "notify"

@@ -38,8 +38,8 @@ from stream.service.http import health
 from stream.service.metrics.label_values import UNKNOWN
 from stream.service.metrics.poller import BudgetState, PollerMetrics
 from stream.service.metrics.registry import LabelChoice
+from stream.service.process import stop_asked, unless
 from stream.service.settings import PollerSettings
-from stream.service.shutdown import stop_asked, unless
 
 FLUSH_S = 2.0
 PACE_S = 0.025

@@ -27,6 +27,7 @@ from stream.archive.reader import Archive, open_archive
 from stream.archive.store.migrate import migrate
 from stream.archive.writing.writer import ArchiveWriter
 from stream.core.timestamps import SECOND_US
+from stream.service.process import collect_rarely
 from tests.bench.archived_calls import CallGenerator
 from tests.real_postgresql import RealPostgresql, binaries
 
@@ -73,6 +74,7 @@ def _measured(url: str, events: int, *, questions: bool) -> dict[str, Any]:
     writer = ArchiveWriter(engine)
     every_us = DAYS * 86_400 * SECOND_US * EVENTS_OF_A_CALL // events
     generator = CallGenerator(every_us=every_us)
+    collect_rarely()
     writer.begin([(f"calls.{role}.v1", 0) for role in ("events", "ended", "alerts")])
     seconds, cpu_s, rates = 0.0, 0.0, []
     for batch in generator.batches(events):

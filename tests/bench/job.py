@@ -19,13 +19,15 @@ from agents.processor import CallProcessor
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.engine.batch import Batch
-from stream.faust_bridge.app import COLLECT_AFTER
 from stream.kafka import topics
 from stream.service.metrics.worker import WorkerMetrics
 from stream.service.settings import WorkerSettings
 
 PREFIX = "calls."
 TURN_S = 0.02
+
+COLLECT_AFTER = (100_000, 20, 20)
+"""As a worker's: not imported, for the job also runs with the program of an older tree."""
 
 _OF_THE_DELIVERY = {"revision", "id", "arrival", "updated_at"}
 """The fields of a call record that may depend on the order of arrival."""

@@ -26,14 +26,13 @@ from stream.core.call.state import dump, load
 from stream.core.events import Origin
 from stream.core.privacy.masking import Privacy
 from stream.engine.batch import Record
-from stream.faust_bridge.app import COLLECT_AFTER
 from stream.kafka import topics
 from stream.kafka.envelope_codec import read_envelope
 from stream.service.metrics.worker import WorkerMetrics
 from stream.sources import DECODERS
 from tests.bench import masking
 from tests.bench.candidate import Task, give_back, task
-from tests.bench.job import worker_policy
+from tests.bench.job import COLLECT_AFTER, worker_policy
 
 BATCH = 1000
 CHUNK = 50

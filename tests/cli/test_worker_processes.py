@@ -31,7 +31,7 @@ import asyncio, os
 from stream.service.http import health
 from stream.service.metrics.worker import WorkerMetrics
 from stream.service.metrics import worker_families as f
-from stream.service.shutdown import stop_asked
+from stream.service.process import stop_asked
 
 async def main():
     metrics = WorkerMetrics()

@@ -29,8 +29,8 @@ from stream.service import logs
 from stream.service.data_dir import DataDirError
 from stream.service.errors import describe, for_operator
 from stream.service.http.listening import ListenError
+from stream.service.process import stop_asked, unless
 from stream.service.settings import RoleSettings, Settings, SettingsError
-from stream.service.shutdown import stop_asked, unless
 from stream.service.untrusted import JsonFormatter, LineFormatter
 
 BROKER_LOOK_S = 1.0

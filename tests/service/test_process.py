@@ -1,14 +1,15 @@
-"""A signal asks, and ends nothing by itself."""
+"""A signal asks, and ends nothing by itself; garbage is collected rarely."""
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 
 import pytest
 
-from stream.service.shutdown import SIGNALS, stop_asked, unless
+from stream.service.process import COLLECT_AFTER, SIGNALS, collect_rarely, stop_asked, unless
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -43,3 +44,14 @@ async def test_work_is_done_unless_we_are_asked_to_stop() -> None:
 
 async def failing() -> None:
     raise ValueError("bad")
+
+
+def test_a_role_looks_for_garbage_rarely_and_keeps_what_it_began_with() -> None:
+    before, known = gc.get_threshold(), gc.get_freeze_count()
+    kept = [[number] for number in range(1000)]
+    try:
+        collect_rarely()
+        assert gc.get_threshold() == COLLECT_AFTER
+        assert gc.get_freeze_count() >= known + len(kept)
+    finally:
+        gc.set_threshold(*before)
