@@ -19,8 +19,8 @@ FILE = "archive.sqlite"
 PAGE_BYTES = 8192
 """Of SQLite's pages: an event fits into one, beside others of its call."""
 
-CHECKPOINT_PAGES = 8192
-"""Of the write-ahead log before it is copied into the file: a page that changes often is copied once."""
+LOG_PAGES = 32_768
+"""Of the write-ahead log, 256 MiB: then the writer itself copies what `store.checkpoints` has not."""
 
 CACHE_KIB = 64 * 1024
 BUSY_S = 10.0
@@ -77,7 +77,7 @@ def _sqlite(path: str, *, reads_only: bool) -> Engine:
         else:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

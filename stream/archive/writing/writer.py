@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from stream.archive.rows import LAST, CallRow, day_of, new_call
+from stream.archive.store.checkpoints import Checkpoints
 from stream.archive.store.sqlite_statements import SqliteStatements
 from stream.archive.store.statements import AlertValues, EventValues, Statements, check_topics
 from stream.archive.writing.decoded_batch import DecodedBatch, EventLine, TopicRecord
@@ -53,6 +54,7 @@ class ArchiveWriter:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._checkpoints = Checkpoints(engine)
 
     def begin(
         self, partitions: Collection[tuple[str, int]], ids: Mapping[str, str] = MappingProxyType({})
@@ -81,6 +83,7 @@ class ArchiveWriter:
         Raises FencedError; SQLAlchemyError if the database refuses, then nothing is written.
         """
         batch = DecodedBatch(records)
+        self._checkpoints.wrote(len(batch.events))
         with self._transaction() as statements:
             for (topic, partition), span in sorted(spans.items()):
                 if not statements.advance(topic, partition, span.first, span.end):
