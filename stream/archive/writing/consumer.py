@@ -207,12 +207,16 @@ class ArchiveConsumer:
             for tp, first in self._next.items()
             if tp.partition in numbers
         }
+        others = {
+            (tp.topic, tp.partition): at for tp, at in self._next.items() if tp.partition not in numbers
+        }
         began_s = time.monotonic()
         try:
-            done = await self._until_done(partial(self._writer.write, batch.records, spans), batch.assignment)
+            work = partial(self._writer.write, batch.records, spans, others)
+            done = await self._until_done(work, batch.assignment)
         except FencedError as error:
             self._metrics.failed("fenced")
-            log.info("another writer has gone on with a partition: reading on from there (%s)", error)
+            log.info("the archive is at another offset than its writer: reading on from there (%s)", error)
             self._next = {}
             return
         if done is None or batch.assignment != self._assignment:

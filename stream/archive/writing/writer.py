@@ -2,6 +2,7 @@
 
 A partition's offset is changed only if the database still holds the one from which the batch was read. A
 writer that was thought dead, and whose partition another has taken, so changes nothing (`FencedError`).
+So does a writer whose database has forgotten something.
 Synchronous: the caller gives it a thread.
 """
 
@@ -31,7 +32,7 @@ SLACK_US = 600 * SECOND_US
 
 
 class FencedError(Exception):
-    """Another writer has gone on with a partition: nothing of the batch was written."""
+    """The database holds another offset of a partition than this writer: nothing of the batch was written."""
 
 
 class OffsetRange(NamedTuple):
@@ -72,13 +73,18 @@ class ArchiveWriter:
             return {one: found[one] for one in partitions}
 
     def write(
-        self, records: Iterable[TopicRecord], spans: Mapping[tuple[str, int], OffsetRange]
+        self,
+        records: Iterable[TopicRecord],
+        spans: Mapping[tuple[str, int], OffsetRange],
+        others: Mapping[tuple[str, int], int] = MappingProxyType({}),
     ) -> WrittenBatch:
         """Write a batch and its offsets.
 
         - `spans`: of each (topic, partition) of the batch, and of the other topics' partitions of the same
           number: one writer has them all, and each of its transactions holds them all, so that no two change
           one call at once.
+        - `others`: where the writer is in the partitions that it has besides. A server that took the place of
+          another may lack what was written last, and nothing may come that would show it.
 
         Raises FencedError; SQLAlchemyError if the database refuses, then nothing is written.
         """
@@ -87,7 +93,11 @@ class ArchiveWriter:
         with self._transaction() as statements:
             for (topic, partition), span in sorted(spans.items()):
                 if not statements.advance(topic, partition, span.first, span.end):
-                    raise FencedError(f"{topic}[{partition}] is no longer at offset {span.first}")
+                    raise _fenced(topic, partition, span.first)
+            found = statements.offsets(sorted({topic for topic, _ in others})) if others else {}
+            for (topic, partition), offset in others.items():
+                if found.get((topic, partition)) != offset:
+                    raise _fenced(topic, partition, offset)
             merge = _Merge(batch, statements)
             return WrittenBatch(merge.write(), batch.skipped, merge.forgotten)
 
@@ -100,6 +110,10 @@ class ArchiveWriter:
                 yield _statements_of(connection)
             except driver.Error as error:
                 raise DBAPIError(None, None, error) from None
+
+
+def _fenced(topic: str, partition: int, offset: int) -> FencedError:
+    return FencedError(f"{topic}[{partition}] is no longer at offset {offset}")
 
 
 def _statements_of(connection: Connection) -> Statements:

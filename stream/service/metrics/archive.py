@@ -33,8 +33,8 @@ ARCHIVE_WRITE_DURATION = histogram(
 )
 ARCHIVE_ERRORS = counter(
     "archive_write_errors_total",
-    "Transactions of the archive that failed: the database refused or did not answer, another writer had "
-    "gone on with a partition (fenced), or a topic was deleted and made again (recreated). Each is tried "
+    "Transactions of the archive that failed: the database refused or did not answer, it was at another "
+    "offset than its writer (fenced), or a topic was deleted and made again (recreated). Each is tried "
     "again.",
     "On database: does the database answer, is its disk full? On fenced: nothing, unless it goes on. On "
     "recreated: `callstream archive --rebuild`.",

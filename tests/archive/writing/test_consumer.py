@@ -85,6 +85,7 @@ class Database:
         self.ids: list[str] = []
         self.batches = 0
         self.fenced = 0
+        self.compared: set[tuple[str, int]] = set()
 
     def begin(
         self, partitions: Collection[tuple[str, int]], ids: Mapping[str, str]
@@ -92,7 +93,10 @@ class Database:
         return {one: self.offsets[one] for one in partitions}
 
     def write(
-        self, batch: Sequence[TopicRecord], spans: Mapping[tuple[str, int], OffsetRange]
+        self,
+        batch: Sequence[TopicRecord],
+        spans: Mapping[tuple[str, int], OffsetRange],
+        others: Mapping[tuple[str, int], int],
     ) -> WrittenBatch:
         if self.fenced:
             self.fenced -= 1
@@ -100,6 +104,8 @@ class Database:
         for one, span in spans.items():
             assert span.first == self.offsets[one]
             self.offsets[one] = span.end
+        assert all(at == self.offsets[one] for one, at in others.items())
+        self.compared |= others.keys()
         self.ids += ids_of(batch)
         self.batches += 1
         return WrittenBatch(dict.fromkeys(ROLES, 0), dict.fromkeys(ROLES, 0))
@@ -161,12 +167,12 @@ async def test_the_next_batch_is_read_while_one_is_written(group: Group) -> None
     database, writes = Database(), asyncio.Event()
     write = database.write
 
-    def slow(batch: Sequence[TopicRecord], spans: Mapping[tuple[str, int], OffsetRange]) -> WrittenBatch:
+    def slow(batch: Sequence[TopicRecord], *offsets: Any) -> WrittenBatch:
         loop.call_soon_threadsafe(writes.set)
         asyncio.run_coroutine_threadsafe(
             until(lambda: group.at[TopicPartition(EVENTS, 0)] > 2), loop
         ).result()
-        return write(batch, spans)
+        return write(batch, *offsets)
 
     loop = asyncio.get_running_loop()
     database.write = slow  # type: ignore[method-assign]
@@ -196,6 +202,19 @@ async def test_what_was_read_ahead_of_a_refused_batch_is_read_again(group: Group
     async with running(database):
         await until(lambda: len(database.ids) == len(group.log))
     assert database.ids == ids(group)
+
+
+async def test_the_writer_compares_the_partitions_of_which_a_batch_has_nothing(group: Group) -> None:
+    """`Database.write` asserts that they are where the writer says."""
+    database = Database()
+    group.gate.clear()
+    async with running(database):
+        await until(lambda: group.waiting)
+        await group.revoked()
+        await group.assigned(frozenset({0, 1}))
+        group.gate.set()
+        await until(lambda: len(database.ids) == len(group.log))
+    assert {number for _, number in database.compared} == {1}
 
 
 async def test_offsets_beyond_the_end_are_of_another_topic_and_nothing_is_read(

@@ -63,6 +63,19 @@ def test_a_writer_that_was_replaced_writes_nothing(kept: tuple[Keeper, Archive])
     assert new.begin([(EVENTS, 0)]) == {(EVENTS, 0): 3}
 
 
+def test_a_writer_notices_that_its_database_has_forgotten_something(kept: tuple[Keeper, Archive]) -> None:
+    """Also where nothing new comes in the partition: a server took the place of one that had written more."""
+    keeper, archive = kept
+    events = [one for one in replayed("amd") if one[0] == "events"]
+    keeper.writer.begin([(EVENTS, 0), (EVENTS, 1)])
+    span = {(EVENTS, 0): OffsetRange(0, len(events))}
+    with pytest.raises(FencedError, match="offset 5"):
+        keeper.writer.write(of(events), span, {(EVENTS, 1): 5})
+    assert archive.calls(CallFilter()).items == []
+    keeper.writer.write(of(events), span, {(EVENTS, 1): 0})
+    assert len(archive.calls(CallFilter()).items) == 1
+
+
 def test_a_batch_that_one_partition_refuses_is_not_written_at_all(kept: tuple[Keeper, Archive]) -> None:
     keeper, archive = kept
     events = [one for one in replayed("amd") if one[0] == "events"]
