@@ -26,6 +26,7 @@ from stream.cli.up import LocalStack, command, free_address
 from stream.service.data_dir import DataDirError
 from stream.service.settings import Settings, load
 from stream.service.tables.notify_tables import SinkSetting
+from stream.simulator.calls.options import LONGEST_TALK_S
 
 
 def test_a_simulated_day_is_short_but_for_what_is_set_otherwise() -> None:
@@ -33,6 +34,7 @@ def test_a_simulated_day_is_short_but_for_what_is_set_otherwise() -> None:
         SIMULATED_SETTINGS
     )
     assert load(simulated_pace(Settings())).time_factor == 60
+    assert load(simulated_pace(Settings())).overdue_s >= LONGEST_TALK_S + 300
     assert "CALLSTREAM_OVERDUE_S" not in simulated_pace(Settings(overdue_s=77.0))
 
 

@@ -11,9 +11,12 @@ from stream.service.settings import Settings
 SIMULATED_SETTINGS: dict[str, str] = {
     "time_factor": "60",
     "poll_interval_s": "5",
-    "overdue_s": "300",
+    "overdue_s": "900",
 }
-"""Faster than the real providers, so that nobody waits half an hour. A setting that is set is kept."""
+"""Faster than the real providers, so that nobody waits half an hour. A setting that is set is kept.
+
+No healthy call lasts as long as `overdue_s`: simulated talks end after ten minutes.
+"""
 
 BUDGET: dict[str, int] = {"rate": 500, "concurrency": 20}
 """Limits of the simulated accounts, far above what is needed: a busy machine's event loop is late for each
