@@ -15,6 +15,9 @@ COMMA := ,
 # No test of the ignored files is a unit test, and what they import takes seconds.
 UNIT := -m "not (e2e or broker or browser or sdk)" --ignore-glob='*sdks.py' --ignore=tests/api/ui/browser
 
+# Tests on a broker wait half of the time: three at once keep two processors busy.
+BROKERS := 3
+
 # What the newest interpreter does not repeat: these tests read files, ask other programs, or play many calls
 # through parts that have tests of their own.
 SAME_ON_EACH := tests/deploy tests/bench tests/simulator/check tests/api/compatible/test_same_rows.py \
@@ -43,9 +46,9 @@ run: $(RUNS) ## everything on this machine, with a real Kafka and simulated call
 # Tests start many processes. Without caches each would compile the program anew.
 test unit unit-again fuzz e2e: export PYTHONDONTWRITEBYTECODE :=
 
-test: unit ## unit tests, the page in a browser, then quick tests on two real Kafkas and with the providers' SDKs
+test: unit ## unit tests, the page in a browser, then quick tests on three real Kafkas and with the providers' SDKs
 	@$(PYTEST) -q tests/api/ui/browser
-	@$(PYTEST) -q -n 2 --dist worksteal -m "(broker or sdk) and not e2e"
+	@$(PYTEST) -q -n $(BROKERS) --dist worksteal -m "(broker or sdk) and not e2e"
 
 unit: $(TESTS) ## unit tests only
 	@$(PYTEST) -q -n auto --dist worksteal $(UNIT)
