@@ -38,6 +38,7 @@ class Checkpoints:
 
     def _run(self) -> None:
         connection = self._engine.raw_connection()  # without a transaction
+        connection.detach()  # closed here, even if the engine's others have been closed meanwhile
         try:
             connection.cursor().execute(STATEMENT).fetchone()
         except sqlite3.Error as error:

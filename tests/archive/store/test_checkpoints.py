@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from stream.archive.database import FILE, archive_url, connect
@@ -56,6 +56,17 @@ def test_a_copy_that_fails_is_told_once_and_made_again(
     monkeypatch.undo()
     beside.wrote(EVENTS)
     ask_again(beside, 10)
+
+
+def test_its_connection_is_closed_though_the_others_were_closed_before(engine: Engine) -> None:
+    closed: list[object] = []
+    event.listen(engine, "close_detached", closed.append)
+    Checkpoints(engine).wrote(EVENTS)
+    engine.dispose()
+    ends_s = time.monotonic() + LIMIT_S
+    while not closed:
+        assert time.monotonic() < ends_s
+        time.sleep(0.01)
 
 
 def ask_again(beside: Checkpoints, times: int) -> None:
