@@ -93,12 +93,17 @@ def prefix() -> str:
 
 
 @pytest.fixture(scope="session")
-def postgresql() -> Iterator[RealPostgresql]:
+def postgresql_programs() -> Path:
     programs = binaries()
     if programs is None:
         assert "CALLSTREAM_REQUIRE_TOOLS" not in os.environ, "PostgreSQL is not installed"
         pytest.skip("PostgreSQL is not installed: Debian's package is `postgresql`")
-    server = RealPostgresql(programs)
+    return programs
+
+
+@pytest.fixture(scope="session")
+def postgresql(postgresql_programs: Path) -> Iterator[RealPostgresql]:
+    server = RealPostgresql(postgresql_programs)
     try:
         yield server
     finally:

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
@@ -34,15 +35,16 @@ def _end_with_the_tests() -> None:
 class RealPostgresql:
     """A server that is started when it is made. It refuses to run as root, so it gets a user of its own."""
 
-    def __init__(self, programs: Path, *, is_safe: bool = False) -> None:
-        """`is_safe`: it waits for its disk, as in production."""
+    def __init__(self, programs: Path, *, is_safe: bool = False, settings: Sequence[str] = ()) -> None:
+        """`is_safe`: it waits for its disk, as in production. `settings`: as `name=value`."""
         self._programs = programs
         self.folder = Path(tempfile.mkdtemp(prefix="pg-"))
         self._as_user = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
         if self._as_user:
             shutil.chown(self.folder, **self._as_user)
         self._made = 0
-        self._options = [] if is_safe else ["-c", "fsync=off"]
+        settings = [*settings] if is_safe else [*settings, "fsync=off"]
+        self._options = [option for one in settings for option in ("-c", one)]
         self._run(
             "initdb", "-D", str(self.folder / "data"), "-U", "callstream", "-A", "trust", "-N", "-E", "UTF8"
         )

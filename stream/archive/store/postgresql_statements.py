@@ -92,6 +92,9 @@ class PostgresqlStatements:
         )
         return done.rowcount == 1
 
+    def commit_without_disk(self) -> None:
+        self._cursor.execute("SET LOCAL synchronous_commit = off")
+
     def numbers(self, count: int) -> Sequence[int]:
         if not count:
             return ()

@@ -75,6 +75,9 @@ class SqliteStatements:
         )
         return done.rowcount == 1
 
+    def commit_without_disk(self) -> None:
+        """It never waits: `synchronous = NORMAL`."""
+
     def numbers(self, count: int) -> Sequence[int]:
         (last,) = self._run("SELECT coalesce(max(no), 0) FROM calls").fetchone()
         return range(last + 1, last + 1 + count)

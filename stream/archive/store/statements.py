@@ -53,6 +53,10 @@ class Statements(Protocol):
         """Whether the partition was at `first`; it is at `end` now."""
         ...
 
+    def commit_without_disk(self) -> None:
+        """The end of this transaction does not wait for the disk."""
+        ...
+
     def numbers(self, count: int) -> Sequence[int]:
         """The numbers of new calls."""
         ...

@@ -80,6 +80,8 @@ class ArchiveConsumer:
         self._owned: frozenset[int] = frozenset()
         self._next: dict[TopicPartition, int] = {}
         """How far each partition is written."""
+        self._is_durable = False
+        """Whether that is on the database's disk: it is before the consumer waits for more."""
         self._ahead: asyncio.Task[_ReadBatch] | None = None
         """Reads what comes after the batch that is being written."""
         self._assignment = 0
@@ -132,7 +134,9 @@ class ArchiveConsumer:
             return True
         batch = await (self._ahead or self._read())
         self._ahead = None if batch.is_last else asyncio.create_task(self._read())
-        if batch.records and batch.assignment == self._assignment:
+        # The last one may have no record: transaction markers follow the records.
+        must_confirm = batch.is_last and not self._is_durable and bool(self._next)
+        if batch.assignment == self._assignment and (batch.records or must_confirm):
             await self._write(batch)
         await self._report_lag()
         await self._commit(COMMIT_S)
@@ -196,12 +200,14 @@ class ArchiveConsumer:
             tp = TopicPartition(topic, number)
             self._consumer.seek(tp, offset)
             self._next[tp] = offset
+        self._is_durable = False
 
     async def _write(self, batch: _ReadBatch) -> None:
+        """Write what was read. The last batch is durable, and with it all before it."""
         ends: dict[TopicPartition, int] = {}
         for one in batch.records:
             ends[TopicPartition(one.topic, one.partition)] = one.offset + 1
-        numbers = {one.partition for one in batch.records}
+        numbers = {one.partition for one in batch.records} or self._owned
         spans = {
             (tp.topic, tp.partition): OffsetRange(first, ends.get(tp, first))
             for tp, first in self._next.items()
@@ -212,7 +218,7 @@ class ArchiveConsumer:
         }
         began_s = time.monotonic()
         try:
-            work = partial(self._writer.write, batch.records, spans, others)
+            work = partial(self._writer.write, batch.records, spans, others, is_durable=batch.is_last)
             done = await self._until_done(work, batch.assignment)
         except FencedError as error:
             self._metrics.failed("fenced")
@@ -222,6 +228,9 @@ class ArchiveConsumer:
         if done is None or batch.assignment != self._assignment:
             return
         self._next.update(ends)
+        self._is_durable = batch.is_last
+        if not batch.records:
+            return
         self._metrics.took(time.monotonic() - began_s, time.time())
         self._metrics.written(
             Counter(one.role for one in batch.records), done.skipped, done.rows, forgotten=done.forgotten

@@ -77,6 +77,8 @@ class ArchiveWriter:
         records: Iterable[TopicRecord],
         spans: Mapping[tuple[str, int], OffsetRange],
         others: Mapping[tuple[str, int], int] = MappingProxyType({}),
+        *,
+        is_durable: bool = True,
     ) -> WrittenBatch:
         """Write a batch and its offsets.
 
@@ -85,12 +87,16 @@ class ArchiveWriter:
           one call at once.
         - `others`: where the writer is in the partitions that it has besides. A server that took the place of
           another may lack what was written last, and nothing may come that would show it.
+        - `is_durable`: whether it is on the disk when this returns, with all that was written before.
+          Otherwise a crash of the server may take it back, with its offsets: the next batch shows it.
 
         Raises FencedError; SQLAlchemyError if the database refuses, then nothing is written.
         """
         batch = DecodedBatch(records)
         self._checkpoints.wrote(len(batch.events))
         with self._transaction() as statements:
+            if not is_durable:
+                statements.commit_without_disk()
             for (topic, partition), span in sorted(spans.items()):
                 if not statements.advance(topic, partition, span.first, span.end):
                     raise _fenced(topic, partition, span.first)

@@ -31,9 +31,13 @@ class Fetched(NamedTuple):
 
 
 class Group:
-    """A member's consumer over one partition of events. `gate`: closed, no fetch returns."""
+    """A member's consumer over one partition of events.
+
+    - `gate`: closed, no fetch returns. `markers`: of transactions, behind the records.
+    """
 
     def __init__(self) -> None:
+        self.markers = 0
         self.log = [value for role, _, value in replayed("amd") if role == "events"]
         self.at: dict[TopicPartition, int] = defaultdict(int)
         self.gate = asyncio.Event()
@@ -58,7 +62,7 @@ class Group:
         some = self.log[first : first + max_records]
         if not some:
             await asyncio.sleep(0.01)
-        self.at[tp] = first + len(some)
+        self.at[tp] = first + len(some) if some else self.last_stable_offset(tp)
         return {tp: [Fetched(first + number, b"", value) for number, value in enumerate(some)]}
 
     async def position(self, tp: TopicPartition) -> int:
@@ -71,7 +75,7 @@ class Group:
         return {tp: self.last_stable_offset(tp) for tp in partitions}
 
     def last_stable_offset(self, tp: TopicPartition) -> int:
-        return len(self.log) if tp.topic == EVENTS else 0
+        return len(self.log) + self.markers if tp.topic == EVENTS else 0
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         self.committed.update(offsets)
@@ -84,6 +88,8 @@ class Database:
         self.offsets: dict[tuple[str, int], int] = defaultdict(int)
         self.ids: list[str] = []
         self.batches = 0
+        self.durable_at: list[int] = []
+        """After how many ids each durable batch came."""
         self.fenced = 0
         self.compared: set[tuple[str, int]] = set()
 
@@ -97,6 +103,8 @@ class Database:
         batch: Sequence[TopicRecord],
         spans: Mapping[tuple[str, int], OffsetRange],
         others: Mapping[tuple[str, int], int],
+        *,
+        is_durable: bool,
     ) -> WrittenBatch:
         if self.fenced:
             self.fenced -= 1
@@ -107,7 +115,9 @@ class Database:
         assert all(at == self.offsets[one] for one, at in others.items())
         self.compared |= others.keys()
         self.ids += ids_of(batch)
-        self.batches += 1
+        self.batches += bool(batch)
+        if is_durable:
+            self.durable_at.append(len(self.ids))
         return WrittenBatch(dict.fromkeys(ROLES, 0), dict.fromkeys(ROLES, 0))
 
 
@@ -167,18 +177,41 @@ async def test_the_next_batch_is_read_while_one_is_written(group: Group) -> None
     database, writes = Database(), asyncio.Event()
     write = database.write
 
-    def slow(batch: Sequence[TopicRecord], *offsets: Any) -> WrittenBatch:
+    def slow(batch: Sequence[TopicRecord], *offsets: Any, is_durable: bool) -> WrittenBatch:
         loop.call_soon_threadsafe(writes.set)
         asyncio.run_coroutine_threadsafe(
             until(lambda: group.at[TopicPartition(EVENTS, 0)] > 2), loop
         ).result()
-        return write(batch, *offsets)
+        return write(batch, *offsets, is_durable=is_durable)
 
     loop = asyncio.get_running_loop()
     database.write = slow  # type: ignore[method-assign]
     async with running(database):
         await until(lambda: len(database.ids) == len(group.log))
     assert database.ids == ids(group)
+
+
+@pytest.mark.parametrize("markers", [0, 1])
+async def test_only_the_last_batch_before_a_pause_waits_for_the_disk(group: Group, markers: int) -> None:
+    """Where only markers of transactions follow the records, one without records says that all is durable."""
+    group.markers = markers
+    database = Database()
+    async with running(database):
+        await until(lambda: len(group.log) in database.durable_at)
+        await asyncio.sleep(0.1)
+    assert database.durable_at == [len(group.log)]
+    assert database.batches == (len(group.log) + 1) // 2
+    assert database.offsets[EVENTS, 0] == len(group.log)
+
+
+async def test_the_offsets_from_which_it_begins_are_made_durable(group: Group) -> None:
+    """The one before may have written them without the disk."""
+    database = Database()
+    database.offsets[EVENTS, 0] = len(group.log)
+    async with running(database):
+        await until(lambda: database.durable_at)
+        await asyncio.sleep(0.1)
+    assert database.durable_at == [0]
 
 
 async def test_what_was_read_ahead_before_a_rebalance_is_read_again(group: Group) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import orjson
 import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
+from stream.archive.database import connect
 from stream.archive.questions import AlertFilter, CallFilter
 from stream.archive.reader import Archive
+from stream.archive.store.migrate import migrate
 from stream.archive.writing.decoded_batch import TopicRecord
 from stream.archive.writing.writer import ArchiveWriter, FencedError, OffsetRange
 from tests.archive.kept import Keeper, replayed, spans_of, values
+from tests.real_postgresql import RealPostgresql
 
 EVENTS = "calls.events.v1"
 
@@ -74,6 +78,36 @@ def test_a_writer_notices_that_its_database_has_forgotten_something(kept: tuple[
     assert archive.calls(CallFilter()).items == []
     keeper.writer.write(of(events), span, {(EVENTS, 1): 0})
     assert len(archive.calls(CallFilter()).items) == 1
+
+
+def test_what_a_crash_takes_back_is_noticed_and_a_durable_batch_keeps_all_before_it(
+    postgresql_programs: Path,
+) -> None:
+    # So that nobody brings its log to the disk but the commits.
+    server = RealPostgresql(postgresql_programs, is_safe=True, settings=["wal_writer_delay=10s"])
+    engine = connect(server.database(), reads_only=False)
+    events = [one for one in replayed("amd") if one[0] == "events"]
+    first, second, third = of(events[:1]), of(events[1:2], 1), of(events[2:3], 2)
+    try:
+        migrate(engine)
+        writer = ArchiveWriter(engine)
+        writer.begin([(EVENTS, 0), (EVENTS, 1)])
+        writer.write(first, spans_of(first))
+        writer.write(second, spans_of(second), is_durable=False)
+        server.crash()
+        server.start()
+        with pytest.raises(FencedError, match="offset 2"):
+            writer.write(third, spans_of(third))
+        with pytest.raises(FencedError, match="offset 2"):
+            writer.write([], {(EVENTS, 1): OffsetRange(0, 0)}, {(EVENTS, 0): 2})
+        writer.write(second, spans_of(second), is_durable=False)
+        writer.write([], {(EVENTS, 0): OffsetRange(2, 2)})
+        server.crash()
+        server.start()
+        assert writer.begin([(EVENTS, 0)]) == {(EVENTS, 0): 2}
+    finally:
+        engine.dispose()
+        server.stop()
 
 
 def test_a_batch_that_one_partition_refuses_is_not_written_at_all(kept: tuple[Keeper, Archive]) -> None:
