@@ -128,7 +128,8 @@ class SinkWorker:
         while True:
             if self._failure is not None:
                 raise self._failure
-            unfinished = sum(one.undone for one in self._offsets.values())
+            # Without what an owner before us had taken: it waits here only when it has been read again.
+            unfinished = sum(one.undone - one.awaited for one in self._offsets.values())
             self._metrics.waiting(self.name, unfinished)
             self._grouping.crowded = unfinished >= UNFINISHED
             if not self._grouping.crowded:

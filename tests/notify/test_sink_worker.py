@@ -160,6 +160,29 @@ async def test_a_flood_of_facts_does_not_keep_what_is_behind_it_from_being_read_
     reading.cancel()
 
 
+async def test_a_worker_that_takes_over_a_flood_reads_it_again() -> None:
+    """It would wait for ever for what nobody has read."""
+    before = Offsets()
+    for offset in range(UNFINISHED + 1):
+        before.take(offset)
+    before.done(1)
+    worker, asked = Handed().worker, asyncio.Event()
+
+    class Consumer:
+        async def getmany(self, **_: Any) -> dict[Any, Any]:
+            asked.set()
+            await asyncio.sleep(60)
+            return {}
+
+    worker._consumer = Consumer()
+    worker._offsets = {0: Offsets.restored(0, before.metadata())}
+    reading = asyncio.create_task(worker._read())
+    async with asyncio.timeout(0.5):
+        await asked.wait()
+    assert not worker._grouping.crowded
+    reading.cancel()
+
+
 @pytest.mark.parametrize(
     ("headers", "fires", "waits"), [((), False, True), (CAME, False, False), (CAME, True, True)]
 )

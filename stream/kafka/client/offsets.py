@@ -33,6 +33,11 @@ class Offsets:
         """How many are taken, by us or by an owner before us, and not done."""
         return len(self._undone)
 
+    @property
+    def awaited(self) -> int:
+        """How many of them were taken by an owner before us, and not yet by us."""
+        return len(self._awaited)
+
     def take(self, offset: int) -> bool:
         """A record was fetched. False: a former owner has answered it. Offsets come in ascending order."""
         while self._awaited and self._awaited[0] <= offset:

@@ -88,7 +88,9 @@ def test_the_next_owner_takes_what_is_undone_and_what_is_new() -> None:
     offsets.done(6)
     offsets.done(9)
     again = passed_on(offsets)
+    assert (again.undone, again.awaited) == (2, 2)
     assert [number for number in (5, 6, 7, 9, 10, 12) if again.take(number)] == [5, 7, 10, 12]
+    assert (again.undone, again.awaited) == (4, 0)
     assert again.position() == 5
     for number in (5, 7, 10):
         again.done(number)
