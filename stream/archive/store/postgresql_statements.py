@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, cast
 
 import msgspec
@@ -48,6 +49,16 @@ _COMPRESS_FAST = (
     "WHERE name = 'default_toast_compression' AND 'lz4' = ANY(enumvals)"
 )
 """Long texts are compressed when they are written: the usual way takes twice the time of all else."""
+
+SILENT_S = 10
+"""So long a batch waits for another transaction; and after so long without a word, that one is ended."""
+
+_END_SILENT_WRITERS = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND pid IN (SELECT pid FROM pg_locks WHERE relation = 'offsets'::regclass "
+    "AND mode = 'RowExclusiveLock') "
+    "AND wait_event = 'ClientRead' AND clock_timestamp() - greatest(query_start, state_change) > %s"
+)
 
 _OF_KEYS = "call_no IN (SELECT no FROM calls WHERE key = ANY(%s))"
 
@@ -92,8 +103,12 @@ class PostgresqlStatements:
         )
         return done.rowcount == 1
 
-    def commit_without_disk(self) -> None:
-        self._cursor.execute("SET LOCAL synchronous_commit = off")
+    def prepare(self, *, is_durable: bool) -> None:
+        durability = "" if is_durable else "; SET LOCAL synchronous_commit = off"
+        self._cursor.execute(f"SET LOCAL lock_timeout = '{SILENT_S}s'{durability}")
+
+    def end_silent_writers(self) -> int:
+        return self._cursor.execute(_END_SILENT_WRITERS, (timedelta(seconds=SILENT_S),)).rowcount
 
     def numbers(self, count: int) -> Sequence[int]:
         if not count:

@@ -75,8 +75,11 @@ class SqliteStatements:
         )
         return done.rowcount == 1
 
-    def commit_without_disk(self) -> None:
-        """It never waits: `synchronous = NORMAL`."""
+    def prepare(self, *, is_durable: bool) -> None:
+        """No commit waits for the disk: `synchronous = NORMAL`."""
+
+    def end_silent_writers(self) -> int:
+        return 0
 
     def numbers(self, count: int) -> Sequence[int]:
         (last,) = self._run("SELECT coalesce(max(no), 0) FROM calls").fetchone()

@@ -53,8 +53,15 @@ class Statements(Protocol):
         """Whether the partition was at `first`; it is at `end` now."""
         ...
 
-    def commit_without_disk(self) -> None:
-        """The end of this transaction does not wait for the disk."""
+    def prepare(self, *, is_durable: bool) -> None:
+        """For a batch: whether its end waits for the disk, and no statement waits for ever for another's."""
+        ...
+
+    def end_silent_writers(self) -> int:
+        """End transactions that hold offsets and whose writers have not been heard of: frozen, or cut off.
+
+        Returns how many.
+        """
         ...
 
     def numbers(self, count: int) -> Sequence[int]:

@@ -9,6 +9,7 @@ Synchronous: the caller gives it a thread.
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -27,8 +28,13 @@ from stream.archive.writing.samples import shown_in, without_forgotten
 from stream.core.forgetting import FORGET
 from stream.core.timestamps import SECOND_US
 
+WAITED_TOO_LONG = "55P03"
+"""PostgreSQL's code of a statement that another transaction held up."""
+
 SLACK_US = 600 * SECOND_US
 """Of the clocks of those who write times: the gateways, the pollers, and the one who has a call forgotten."""
+
+log = logging.getLogger("callstream.archive")
 
 
 class FencedError(Exception):
@@ -94,9 +100,23 @@ class ArchiveWriter:
         """
         batch = DecodedBatch(records)
         self._checkpoints.wrote(len(batch.events))
+        try:
+            return self._write(batch, spans, others, is_durable=is_durable)
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) == WAITED_TOO_LONG:
+                self._end_silent_writers()
+            raise
+
+    def _write(
+        self,
+        batch: DecodedBatch,
+        spans: Mapping[tuple[str, int], OffsetRange],
+        others: Mapping[tuple[str, int], int],
+        *,
+        is_durable: bool,
+    ) -> WrittenBatch:
         with self._transaction() as statements:
-            if not is_durable:
-                statements.commit_without_disk()
+            statements.prepare(is_durable=is_durable)
             for (topic, partition), span in sorted(spans.items()):
                 if not statements.advance(topic, partition, span.first, span.end):
                     raise _fenced(topic, partition, span.first)
@@ -106,6 +126,14 @@ class ArchiveWriter:
                     raise _fenced(topic, partition, offset)
             merge = _Merge(batch, statements)
             return WrittenBatch(merge.write(), batch.skipped, merge.forgotten)
+
+    def _end_silent_writers(self) -> None:
+        """What they hold would stay locked for as long as they are silent."""
+        with self._transaction() as statements:
+            ended = statements.end_silent_writers()
+        log.warning(
+            "sessions of the database that held up the archive and were silent have been ended: %d", ended
+        )
 
     @contextmanager
     def _transaction(self) -> Iterator[Statements]:

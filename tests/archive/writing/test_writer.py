@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import logging
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import orjson
+import psycopg
 import pytest
+from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from stream.archive.database import connect
 from stream.archive.questions import AlertFilter, CallFilter
 from stream.archive.reader import Archive
+from stream.archive.store import postgresql_statements
 from stream.archive.store.migrate import migrate
 from stream.archive.writing.decoded_batch import TopicRecord
 from stream.archive.writing.writer import ArchiveWriter, FencedError, OffsetRange
@@ -108,6 +113,30 @@ def test_what_a_crash_takes_back_is_noticed_and_a_durable_batch_keeps_all_before
     finally:
         engine.dispose()
         server.stop()
+
+
+@pytest.mark.parametrize("is_copying", [False, True])
+def test_a_writer_that_is_frozen_in_a_transaction_does_not_stop_the_next_one(
+    postgresql_archive: tuple[str, Engine, Archive], monkeypatch: pytest.MonkeyPatch, is_copying: bool
+) -> None:
+    _, engine, _ = postgresql_archive
+    monkeypatch.setattr(postgresql_statements, "SILENT_S", 1)
+    writer = ArchiveWriter(engine)
+    first = writer.begin([(EVENTS, 7)])[EVENTS, 7]
+    span = {(EVENTS, 7): OffsetRange(first, first + 1)}
+    with engine.connect() as connection, ExitStack() as frozen:
+        frozen.callback(connection.invalidate)
+        frozen.enter_context(pytest.raises(psycopg.OperationalError, match="terminating connection"))
+        driver: Any = connection.connection.driver_connection
+        assert postgresql_statements.PostgresqlStatements(driver).advance(EVENTS, 7, first, first + 1)
+        if is_copying:
+            frozen.enter_context(driver.cursor().copy("COPY staged_records FROM STDIN"))
+        with pytest.raises(SQLAlchemyError, match="lock timeout"):
+            writer.write([], span)
+        writer.write([], span)
+        if not is_copying:
+            driver.execute("SELECT 1")
+    assert writer.begin([(EVENTS, 7)]) == {(EVENTS, 7): first + 1}
 
 
 def test_a_batch_that_one_partition_refuses_is_not_written_at_all(kept: tuple[Keeper, Archive]) -> None:
