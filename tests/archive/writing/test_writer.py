@@ -89,7 +89,7 @@ def test_what_a_crash_takes_back_is_noticed_and_a_durable_batch_keeps_all_before
     postgresql_programs: Path,
 ) -> None:
     # So that nobody brings its log to the disk but the commits.
-    server = RealPostgresql(postgresql_programs, is_safe=True, settings=["wal_writer_delay=10s"])
+    server = RealPostgresql(postgresql_programs, settings=["wal_writer_delay=10s"])
     engine = connect(server.database(), reads_only=False)
     events = [one for one in replayed("amd") if one[0] == "events"]
     first, second, third = of(events[:1]), of(events[1:2], 1), of(events[2:3], 2)
