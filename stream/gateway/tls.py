@@ -46,6 +46,8 @@ async def renew(made: ssl.SSLContext, certificate: Path, key: Path, every_s: flo
 
 def _load(made: ssl.SSLContext, certificate: Path, key: Path) -> None:
     try:
+        # In a context of its own first: a certificate without its key would replace the one in use.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
         made.load_cert_chain(certificate, key)
     except ssl.SSLError as error:
         raise TlsError(

@@ -74,6 +74,12 @@ async def test_a_renewed_certificate_is_taken_up_and_a_broken_one_is_not(
         key.write_text("no key")
         await asyncio.sleep(0.2)
         assert await shown(port) == "second"
+        # The certificate is replaced before its key is.
+        certify(tmp_path, "second")
+        (tmp_path / "another").mkdir()
+        certificate.write_bytes(certify(tmp_path / "another", "third")[0].read_bytes())
+        await asyncio.sleep(0.2)
+        assert await shown(port) == "second"
     finally:
         renewing.cancel()
         server.close()
