@@ -58,4 +58,12 @@ def _load(made: ssl.SSLContext, certificate: Path, key: Path) -> None:
 
 
 def _stamp(*files: Path) -> tuple[float | None, ...]:
-    return tuple(file.stat().st_mtime if file.exists() else None for file in files)
+    return tuple(map(_modified_s, files))
+
+
+def _modified_s(file: Path) -> float | None:
+    """None where it cannot be seen: it may be replaced just now."""
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return None

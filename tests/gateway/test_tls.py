@@ -86,6 +86,20 @@ async def test_a_renewed_certificate_is_taken_up_and_a_broken_one_is_not(
     assert "not taken up" in caplog.text
 
 
+async def test_files_that_cannot_be_seen_end_no_renewal(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    certificate, key = certify(tmp_path, "first")
+    renewing = asyncio.create_task(renew(context(certificate, key), certificate, key, every_s=0.01))
+    await asyncio.sleep(0.05)
+    certificate.unlink()
+    certificate.symlink_to("x" * 300)  # an error of another kind than that it is missing
+    await asyncio.sleep(0.1)
+    assert not renewing.done()
+    renewing.cancel()
+    assert "not taken up" in caplog.text
+
+
 def test_files_that_are_not_certificates_are_named(tmp_path: Path) -> None:
     certificate, key = certify(tmp_path, "first")
     key.write_text("no key")
