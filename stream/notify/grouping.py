@@ -109,13 +109,16 @@ class PendingGroup:
 
 
 class _Seen(NamedTuple):
-    """The last revision of an episode."""
+    """The last revision of an episode, and its rank; _UNTOLD if it has ended."""
 
     revision: int
     rank: int
 
 
-_UNSEEN = _Seen(0, len(_RANK) + 1)
+_UNTOLD = len(_RANK) + 1
+"""Beneath all severities: a fact that fires is news."""
+
+_UNSEEN = _Seen(0, _UNTOLD)
 
 
 class _Announced(NamedTuple):
@@ -149,7 +152,8 @@ class Grouping:
             return "unrouted"
         if not _is_news(alert, self._seen.get(alert.episode_id, _UNSEEN)):
             return "repeated"
-        _remember(self._seen, alert.episode_id, _Seen(alert.revision, _rank(alert)))
+        rank = _rank(alert) if alert.is_firing else _UNTOLD
+        _remember(self._seen, alert.episode_id, _Seen(alert.revision, rank))
         key = route.name, alert.group.key
         if key not in self._pending:
             self._pending[key] = PendingGroup(route, alert.group, now_s)
@@ -235,7 +239,9 @@ class Grouping:
 
 
 def _is_news(alert: ReceivedAlert, seen: _Seen) -> bool:
-    """Whether a revision says more than the one before. A fact that is confirmed or seen again does not."""
+    """Whether a revision says more than the one before. A fact that is confirmed or seen again does not, one
+    that is true again after its end does: it continues its episode.
+    """
     if alert.is_about_a_call and alert.is_firing and _rank(alert) >= seen.rank:
         return False
     return alert.revision > seen.revision

@@ -105,6 +105,22 @@ def test_a_fact_is_news_once_and_again_only_if_it_is_more_severe() -> None:
     assert add(of, resolved(alert(revision=3)), 2) == "waiting"
 
 
+def test_a_fact_that_is_true_again_after_its_end_is_news() -> None:
+    """It continues its episode: a call that is failed after all, or a second gap."""
+    of = grouping(wait_s=1.0, interval_s=1.0)
+    first = alert()
+    ended = resolved(first, "retracted_by_reconciliation")
+    told = []
+    for at_s, one in enumerate((first, ended, alert(revision=3))):
+        assert add(of, one, at_s * 10) == "waiting"
+        due = of.take_due(at_s * 10 + 1)
+        assert due is not None
+        of.sent(due, at_s * 10 + 1)
+        told.append(due.notification(firing()).state)
+    assert told == ["firing", "resolved", "firing"]
+    assert add(of, alert(revision=4, confidence="confirmed"), 40) == "repeated"
+
+
 @pytest.mark.parametrize(
     ("route", "is_taken"),
     [
