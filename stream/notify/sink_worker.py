@@ -294,17 +294,18 @@ class SinkWorker:
 
     async def _revoked(self) -> None:
         """All partitions are revoked; they may be assigned again."""
-        try:
-            async with asyncio.timeout(REVOKE_S):
-                await self._sending.acquire()
-                self._sending.release()
-        except TimeoutError:
-            log.debug("a notification is still being sent: the next owner sends it again")
-        await self._commit(COMMIT_S)
-        self._grouping.forget()
-        self._offsets, self._next, self._committed = {}, {}, {}
-        self.trouble, self._failures = None, 0
-        self._metrics.nothing_waits(self.name)
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(REVOKE_S):
+                    # Until all is forgotten: what was sent during the commit would be sent again.
+                    await stack.enter_async_context(self._sending)
+            except TimeoutError:
+                log.debug("a notification is still being sent: the next owner sends it again")
+            await self._commit(COMMIT_S)
+            self._grouping.forget()
+            self._offsets, self._next, self._committed = {}, {}, {}
+            self.trouble, self._failures = None, 0
+            self._metrics.nothing_waits(self.name)
 
     async def _assigned(self, owned: frozenset[int]) -> None:
         try:

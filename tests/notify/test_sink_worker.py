@@ -134,6 +134,39 @@ async def test_what_a_sink_has_not_taken_when_its_partition_is_another_process_i
     assert (handed.worker._grouping.next_s(), handed.done, handed.dead, handed.up()) == (None, [], [], 1)
 
 
+async def test_while_partitions_are_revoked_nothing_more_is_sent() -> None:
+    """Its offset would not be committed, and the next owner would send it again."""
+    handed = Handed(SinkAnswer(TAKEN), SinkAnswer(TAKEN))
+    worker, answer = handed.worker, asyncio.Event()
+    send, sent = worker._sink.send, []
+
+    async def slow(told: Notification) -> SinkAnswer:
+        sent.append(told.group.rule)
+        await answer.wait()
+        return await send(told)
+
+    class Consumer:
+        async def commit(self, _: object) -> None:
+            worker._next[0] += 1  # records come meanwhile
+            await asyncio.sleep(0.05)
+
+    worker._sink.send = slow  # type: ignore[method-assign]
+    worker._consumer = Consumer()
+    worker._offsets, worker._next = {0: Offsets()}, {0: 0}
+    for number in range(2):
+        one = condition(rule=f"webhook.{number}")
+        add(worker._grouping, one, time.monotonic(), handed.done)
+    sending = asyncio.create_task(worker._send())
+    await until(lambda: bool(sent), "the first is being sent")
+    revoking = asyncio.create_task(worker._revoked())
+    await asyncio.sleep(0)
+    answer.set()
+    await revoking
+    await asyncio.sleep(0.05)
+    sending.cancel()
+    assert (sent, len(handed.done)) == (["webhook.0"], 1)
+
+
 async def test_what_came_after_the_first_attempt_has_its_own_time() -> None:
     handed = Handed(SinkAnswer(FAILED, "status 503"))
     pending = PendingGroup(handed.route, condition().group, 0.0)
