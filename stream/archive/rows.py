@@ -13,6 +13,7 @@ import msgspec
 
 from stream.core.statuses import DIRECTIONS, RANK, TERMINAL
 from stream.core.timestamps import SECOND_US, iso8601
+from stream.sources.fields import TEXT_LIMIT
 
 DAY_US = 86_400 * SECOND_US
 OLDEST_US = 35 * DAY_US
@@ -344,4 +345,5 @@ def _rank(status: str | None) -> int:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+    """Cut as a record cuts it: PostgreSQL refuses a row whose number does not fit into an index."""
+    return value[:TEXT_LIMIT] if isinstance(value, str) and value else None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -105,6 +107,18 @@ def test_the_latest_revision_of_a_record_counts_in_any_order(kept: tuple[Keeper,
     [latest] = {one["key"]: one for one in values(written, "ended")}.values()
     [call] = archive.calls(CallFilter(), with_records=True).items
     assert (call.revision, call.record) == (latest["revision"], latest)
+
+
+def test_an_address_of_any_length_is_kept_and_a_list_has_its_beginning(kept: tuple[Keeper, Archive]) -> None:
+    keeper, archive = kept
+    [event, *_] = values(replayed("amd"), "events")
+    host = b64encode(Random(1).randbytes(9000)).decode()
+    event["attributes"]["From"] = f"sip:a**@{host}"
+    keeper.keep([("events", event["key"].encode(), orjson.dumps(event))])
+    history = archive.call(event["key"])
+    assert history is not None
+    assert history.events == [event]
+    assert history.call.from_ == f"sip:a**@{host}"[:255]
 
 
 def number_of(call: StoredCall) -> int:
