@@ -19,6 +19,7 @@ from stream.kafka.access import notify_group
 from stream.kafka.acked_producer import AckedProducer, BufferFullError, NotAcknowledgedError
 from stream.kafka.client.connection import connection
 from stream.kafka.envelope_codec import dead_letter_headers
+from stream.kafka.oversized_records import DeadLetteringProducer
 from stream.notify.active_alerts import ActiveAlerts
 from stream.notify.alertmanager_worker import AlertmanagerWorker
 from stream.notify.firing import firing_of
@@ -81,8 +82,14 @@ class Notifier:
         )
         logging.getLogger().addHandler(self.metrics.log_counter)
         self._is_unconfigured = not chosen.notify_sinks
-        self._dead_letters = names.dead_letters
         self._producer = AckedProducer(names.dead_letters, cluster, produced=self.metrics.produced)
+        self._dead_letters = DeadLetteringProducer(
+            self._producer,
+            topic=names.dead_letters,
+            dead_letters=names.dead_letters,
+            stage=STAGE,
+            dead_lettered=lambda _: None,
+        )
         self._active = ActiveAlerts(cluster, names.alerts_active)
         self.workers: list[SinkWorker | AlertmanagerWorker] = []
         for sink, of in routes.items():
@@ -140,7 +147,7 @@ class Notifier:
             )
             while True:
                 try:
-                    await self._producer.send_all([one], WRITE_S, topic=self._dead_letters, headers=headers)
+                    await self._dead_letters.send_all([one], WRITE_S, headers=headers)
                 except (NotAcknowledgedError, BufferFullError):
                     await asyncio.sleep(RETRY_S)
                 else:

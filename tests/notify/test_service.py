@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 import pytest
@@ -14,7 +14,10 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from stream.kafka import topics
 from stream.kafka.access import notify_group
+from stream.kafka.acked_producer import RecordTooLargeError
+from stream.kafka.oversized_records import SMALL_LETTER_BYTES
 from stream.notify import service
+from stream.service.http import client
 from stream.service.settings import Settings
 from stream.service.tables.notify_tables import RouteSetting
 from tests.e2e.harness import lag, read_topic
@@ -185,6 +188,33 @@ async def test_what_a_sink_refuses_or_does_not_take_in_its_time_is_a_dead_letter
         assert {(headers["reason"], headers["stage"]) for _, headers in found} == {
             (b"undeliverable", b"notify")
         }
+
+
+class Fetched(NamedTuple):
+    value: bytes
+    key: bytes = b"k"
+    headers: tuple[tuple[str, bytes], ...] = ()
+    topic: str = "calls.alerts.v1"
+    partition: int = 0
+    offset: int = 7
+
+
+async def test_a_dead_letter_that_its_topic_does_not_take_whole_is_cut() -> None:
+    """It was tried for ever, and nothing behind it was read."""
+    taken: list[Any] = []
+
+    async def send_all(records: Any, limit_s: float, *, headers: Any, **_: Any) -> None:
+        if len(records[0].value) > 1 << 20:
+            raise RecordTooLargeError("calls.dead-letters.v1", records)
+        taken.append((records[0].key, records[0].value, dict(headers)["truncated"]))
+
+    async with client.session() as http:
+        notifier = service.Notifier(Settings(kafka="127.0.0.1:1"), http)
+        notifier._producer.send_all = send_all  # type: ignore[method-assign, assignment]
+        async with asyncio.timeout(0.5):
+            await notifier._write_dead_letters([Fetched(b"x" * (2 << 20))], "not_json", "not an alert")
+        await notifier.close()
+    assert taken == [(b"k", b"x" * SMALL_LETTER_BYTES, b"%d" % (2 << 20))]
 
 
 @pytest.mark.parametrize(
