@@ -5,12 +5,14 @@ nobody can read it: the worker then says what is wrong with it. Only what is nei
 too large, is refused: no retry helps there.
 
 Nothing of the provider's is changed: JSON is put into the envelope byte for byte, a form as an object of
-texts. A record's key comes from the worker's own decoder, so the two agree about which call it belongs to.
+texts. Only half a surrogate pair, which no parser follows, becomes U+FFFD. A record's key comes from the
+worker's own decoder, so the two agree about which call it belongs to.
 """
 
 from __future__ import annotations
 
 import base64
+import re
 from collections import Counter
 from typing import Any, NamedTuple
 
@@ -37,6 +39,12 @@ QUERY_LIMIT = 8192
 
 PARSED_LEVELS = 800
 """Levels of nesting that every parser follows, on every Python. The worker refuses far fewer."""
+
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+"""An escape in JSON; the group is half a surrogate pair, as of an emoji that was cut in two."""
 
 
 class WebhookRecord(NamedTuple):
@@ -91,20 +99,29 @@ def _events(content: Content) -> list[tuple[bytes, Any]]:
     """(its bytes, what they say) of each event of a JSON body."""
     if not content.is_json:
         raise RequestRefusedError("unsupported_media_type", f"neither {FORM} nor JSON")
-    try:
-        value = orjson.loads(content.raw)
-    except orjson.JSONDecodeError:
-        raise RequestRefusedError("malformed", "the body is not JSON") from None
-    if content.raw.count(b"[") + content.raw.count(b"{") > PARSED_LEVELS:
+    body, value = _parsed(content.raw)
+    if body.count(b"[") + body.count(b"{") > PARSED_LEVELS:
         _check_levels(value)
     if type(value) is dict:
-        return [(content.raw, value)]
+        return [(body, value)]
     if type(value) is not list:
         raise RequestRefusedError("malformed", "the body is neither an object nor an array")
     if len(value) > BATCH_LIMIT:
         raise RequestRefusedError("too_large", f"more than {BATCH_LIMIT} events")
-    raw = msgspec.json.decode(content.raw, type=list[msgspec.Raw])
+    raw = msgspec.json.decode(body, type=list[msgspec.Raw])
     return list(zip(map(bytes, raw), value, strict=True))
+
+
+def _parsed(raw: bytes) -> tuple[bytes, Any]:
+    """(the body as it is written, what it says). Half a character of one event must not lose a batch."""
+    try:
+        return raw, orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        whole = _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], raw)
+    try:
+        return whole, orjson.loads(whole)
+    except orjson.JSONDecodeError:
+        raise RequestRefusedError("malformed", "the body is not JSON") from None
 
 
 def _parent_of(reading: Reading) -> str | None:

@@ -108,6 +108,27 @@ def test_a_batch_of_event_streams_is_a_record_for_each_event_in_its_order() -> N
         read_envelope(found[4].value)
 
 
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        (rb"\ud83d", rb"\ufffd"),
+        (rb"\uDE00 x", rb"\ufffd x"),
+        (rb"\ud83d\ud83d\ude00", rb"\ufffd\ud83d\ude00"),
+        (rb"\\\ud83d \\ud83d \n", rb"\\\ufffd \\ud83d \n"),
+    ],
+)
+def test_half_a_character_loses_neither_its_event_nor_its_batch(said: bytes, written: bytes) -> None:
+    """An emoji may be cut in two. The worker reads what is written."""
+    event = b'{"specversion":"1.0","id":"EZ2","data":{"sid":"CA2","x":"%b"}}'
+    first = b'{"specversion":"1.0","id":"EZ1","data":{"sid":"CA1"}}'
+    found = landed(twilio_json(b"[" + first + b"," + event % said + b"]"), CREDENTIALS)
+    assert [one.key for one in found] == [b"twilio:CA1", b"twilio:CA2"]
+    assert b'"body":' + event % written in found[1].value
+    assert read_envelope(found[1].value).body == orjson.loads(event % written)
+    [alone] = landed(twilio_json(event % said), CREDENTIALS)
+    assert alone.key == b"twilio:CA2"
+
+
 def test_one_event_alone_and_an_empty_batch_are_taken_too() -> None:
     one = b'{"specversion":"1.0","id":"EZ1","data":{"sid":"CA1"}}'
     assert [key for _, key, _ in records(twilio_json(one))] == [b"twilio:CA1"]
