@@ -162,10 +162,12 @@ def _search(
 
 def _changed(dimensions: Sequence[list[Choice]], counts: range) -> Iterator[Sequence[Choice]]:
     """A choice of each dimension: in `counts` of them another than the first, in the others the first."""
-    query_at, body_at = 4, 5
+    query_at, body_at, key_at = 4, 5, 6
+    has_key = bool(dimensions[key_at][0].value)
     for count in counts:
         for places in combinations(range(len(dimensions)), count):
-            if count <= 2 or not {query_at, body_at} & {*places}:
+            # Without a key nothing is signed, and no limit would end the search.
+            if (has_key or key_at in places) and (count <= 2 or not {query_at, body_at} & {*places}):
                 yield from product(
                     *(each[1:] if at in places else each[:1] for at, each in enumerate(dimensions))
                 )

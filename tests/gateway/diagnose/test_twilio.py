@@ -80,6 +80,14 @@ HOSTILE: dict[str, Callable[[], WebhookRequest]] = {
     "many hosts": lambda: twilio_form(
         token="u", headers=[("X-Forwarded-Host", ",".join(f"h{at}.test" for at in range(700)))]
     ),
+    "many hosts and ports, and an account that is not configured": lambda: twilio_form(
+        [("AccountSid", "AC" + "9" * 32)],
+        token="u",
+        headers=[
+            ("X-Forwarded-Host", ",".join(f"h{at}.test" for at in range(700))),
+            ("X-Forwarded-Port", ",".join(str(at) for at in range(1000, 2500))),
+        ],
+    ),
     "many originals": lambda: twilio_form(
         token="u", headers=[("X-Original-URI", f"/{at}") for at in range(100)]
     ),
