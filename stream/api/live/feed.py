@@ -187,9 +187,10 @@ class LiveFeed:
                     self._give(partition, records)
                 if self._outages.succeeded("feed", time.monotonic()):
                     log.info("live streams are read from Kafka again")
-        self._wanted.clear()
-        self._connected.clear()
-        self._positions = {}
+            # Before the reader is closed, which takes a while: one who comes meanwhile waits for the next.
+            self._wanted.clear()
+            self._connected.clear()
+            self._positions = {}
 
     def _give(self, partition: TopicPartition, records: list[ConsumerRecord]) -> None:
         for record in records:

@@ -1,0 +1,91 @@
+"""The feed over a reader of the test's own: when it rests, and who it has room for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import pytest
+
+from stream.api.access.caller import LOCAL, Caller
+from stream.api.live import feed as feeds
+from stream.api.live.feed import LiveFeed
+from stream.api.live.selection import LiveSelection
+from stream.kafka.client.connection import connection
+from stream.kafka.partitions import TopicPartition
+from stream.service.settings import Settings
+from tests.notify.sinks.stub_sinks import until
+
+EVENTS = TopicPartition("calls.events.v1", 0)
+ANYBODY = LiveSelection(caller=Caller(LOCAL, None, True))
+
+
+class Record(NamedTuple):
+    topic: str
+    offset: int
+    value: bytes
+
+
+class Topic:
+    """One partition of events, and readers that take a while to close while `is_closing` waits."""
+
+    def __init__(self) -> None:
+        self.log: list[bytes] = []
+        self.is_closing = asyncio.Event()
+        self.may_close = asyncio.Event()
+
+    async def ends_of(self, *_: object) -> dict[TopicPartition, int]:
+        return {EVENTS: len(self.log)}
+
+    @asynccontextmanager
+    async def read_from(self, _: object, start: Mapping[TopicPartition, int]) -> AsyncIterator[Any]:
+        self.at = start[EVENTS]
+        try:
+            yield self
+        finally:
+            self.is_closing.set()
+            await self.may_close.wait()
+
+    async def read(self) -> dict[TopicPartition, list[Record]]:
+        await asyncio.sleep(0.01)
+        first, self.at = self.at, len(self.log)
+        return {
+            EVENTS: [Record(EVENTS.topic, first + n, value) for n, value in enumerate(self.log[first:])]
+        }
+
+
+@pytest.fixture
+def topic(monkeypatch: pytest.MonkeyPatch) -> Topic:
+    made = Topic()
+    monkeypatch.setattr(feeds, "ends_of", made.ends_of)
+    monkeypatch.setattr(feeds, "read_from", made.read_from)
+    return made
+
+
+def feed_of(most: int = 9) -> LiveFeed:
+    cluster = connection(Settings(kafka="127.0.0.1:9"), "test")
+    return LiveFeed(cluster, {"event": EVENTS.topic}, most=most, read=lambda _: None, knows=lambda _: True)
+
+
+async def test_one_who_comes_while_the_feed_goes_to_rest_is_told_what_follows(
+    topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "LINGER_S", 0.05)
+    feed = feed_of()
+    running = asyncio.create_task(feed.run())
+    try:
+        await feed.connect()
+        await asyncio.wait_for(topic.is_closing.wait(), 5)
+        joining = asyncio.create_task(feed.connect())
+        await asyncio.sleep(0.05)
+        topic.may_close.set()
+        await joining
+        with feed.subscription(ANYBODY) as subscription:
+            topic.log.append(b'{"key": "twilio:CA1"}')
+            await until(lambda: not subscription.is_empty, "it was told")
+            assert subscription.joined == {EVENTS: 0}
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
