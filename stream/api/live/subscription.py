@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from typing import Literal
 
@@ -46,11 +47,10 @@ class LiveSubscription:
         """The next record; None if none came in time, or there are no more (`ending` says why)."""
         if not self._waiting and self.ending is None:
             self._woken.clear()
-            try:
+            # A record may come while the wait ends: without it, the stream would say a place behind it.
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     await self._woken.wait()
-            except TimeoutError:
-                return None
         return self._waiting.popleft() if self._waiting else None
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -12,7 +13,8 @@ import pytest
 from stream.api.access.caller import LOCAL, Caller
 from stream.api.live import feed as feeds
 from stream.api.live.feed import LiveFeed
-from stream.api.live.selection import LiveSelection
+from stream.api.live.selection import LiveRecord, LiveSelection
+from stream.api.live.subscription import LiveSubscription
 from stream.kafka.client.connection import connection
 from stream.kafka.partitions import TopicPartition
 from stream.service.settings import Settings
@@ -51,9 +53,7 @@ class Topic:
     async def read(self) -> dict[TopicPartition, list[Record]]:
         await asyncio.sleep(0.01)
         first, self.at = self.at, len(self.log)
-        return {
-            EVENTS: [Record(EVENTS.topic, first + n, value) for n, value in enumerate(self.log[first:])]
-        }
+        return {EVENTS: [Record(EVENTS.topic, first + n, value) for n, value in enumerate(self.log[first:])]}
 
 
 @pytest.fixture
@@ -89,3 +89,14 @@ async def test_one_who_comes_while_the_feed_goes_to_rest_is_told_what_follows(
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_record_that_comes_as_a_wait_ends_is_sent_before_a_place_behind_it() -> None:
+    loop = asyncio.get_running_loop()
+    subscription = LiveSubscription(ANYBODY)
+    record = LiveRecord("event", {"key": "twilio:CA1"}, "1")
+    waiting = asyncio.create_task(subscription.next(0.01))
+    await asyncio.sleep(0)
+    loop.call_later(0.011, subscription.offer, record)
+    time.sleep(0.02)  # both are due in one turn of the loop
+    assert await waiting is record
