@@ -67,6 +67,8 @@ class LiveFeed:
         self._told = read
         self._knows = knows
         self._subscriptions: set[LiveSubscription] = set()
+        self._joining = 0
+        """Clients that wait for the feed to be connected."""
         self._wanted = asyncio.Event()
         self._connected = asyncio.Event()
         self._positions: Positions = {}
@@ -85,14 +87,17 @@ class LiveFeed:
 
     async def connect(self) -> None:
         """Returns when the feed reads. Raises Refused (503) if it does not, or if there is no room."""
-        if len(self._subscriptions) >= self._most:
+        if len(self._subscriptions) + self._joining >= self._most:
             raise unavailable("As many clients follow live as may.", 30)
         self._wanted.set()
+        self._joining += 1
         try:
             async with asyncio.timeout(JOIN_S):
                 await self._connected.wait()
         except TimeoutError:
             raise unavailable("Kafka does not answer.") from None
+        finally:
+            self._joining -= 1
 
     @contextmanager
     def subscription(self, selection: LiveSelection) -> Iterator[LiveSubscription]:

@@ -15,6 +15,7 @@ from stream.api.live import feed as feeds
 from stream.api.live.feed import LiveFeed
 from stream.api.live.selection import LiveRecord, LiveSelection
 from stream.api.live.subscription import LiveSubscription
+from stream.api.problems import Refused
 from stream.kafka.client.connection import connection
 from stream.kafka.partitions import TopicPartition
 from stream.service.settings import Settings
@@ -100,3 +101,16 @@ async def test_a_record_that_comes_as_a_wait_ends_is_sent_before_a_place_behind_
     loop.call_later(0.011, subscription.offer, record)
     time.sleep(0.02)  # both are due in one turn of the loop
     assert await waiting is record
+
+
+async def test_those_who_wait_for_kafka_count_as_those_who_follow() -> None:
+    feed = feed_of(most=2)
+    waiting = [asyncio.create_task(feed.connect()) for _ in range(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(Refused, match="As many clients"):
+        await asyncio.wait_for(feed.connect(), 0.1)
+    waiting[0].cancel()
+    await asyncio.wait(waiting[:1])
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(feed.connect(), 0.1)
+    waiting[1].cancel()
