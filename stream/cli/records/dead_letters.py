@@ -28,7 +28,7 @@ from stream.kafka.dead_letters.letter import StoredLetter, hopeless, read_letter
 from stream.kafka.dead_letters.redrive import Redriven, each_letter, opened_redrive
 from stream.kafka.errors import OffsetOutOfRangeError
 from stream.kafka.partitions import TopicPartition
-from stream.kafka.topic_reader import read_from, require_topic
+from stream.kafka.topic_reader import ends_of, read_from, require_topic
 from stream.kafka.topics import Topics, names
 from stream.kafka.transactional_producer import Fenced, TransactionFailed
 from stream.service.metrics.label_values import DEAD_LETTER_REASONS
@@ -38,6 +38,8 @@ EXAMPLES = 20
 """Letters that cannot be written back and are named; the others are counted."""
 
 OTHER_REDRIVE = "another redrive of these topics has begun, or took over: run the command again"
+GONE = "does not exist, or its retention time is over"
+NOT_FOUND = "it does not exist, its retention time is over, or another option leaves it out"
 TOO_LARGE = "its topic takes no record of this size: raise max.message.bytes"
 
 _MASKED = Privacy()
@@ -71,6 +73,16 @@ class Opened(NamedTuple):
     topics: Topics
     prefix: str
 
+    def place(self, letter_id: str) -> tuple[TopicPartition, int]:
+        """The partition and the offset that an id names. Raises NoLetterIdError."""
+        topic, _, place = letter_id.partition(":")
+        partition, _, offset = place.partition(":")
+        if topic != self.topics.dead_letters or not (partition.isdecimal() and offset.isdecimal()):
+            raise NoLetterIdError(
+                f"an ID is {self.topics.dead_letters}:partition:offset, as `list` prints it"
+            )
+        return TopicPartition(topic, int(partition)), int(offset)
+
     async def letters(self, selection: Selection, notes: Redriven) -> AsyncGenerator[StoredLetter, None]:
         async with aclosing(each_letter(self.cluster, self.topics.dead_letters, notes)) as found:
             async for letter in found:
@@ -80,6 +92,13 @@ class Opened(NamedTuple):
 
 class GoneError(Exception):
     """The letter does not exist, or no longer."""
+
+    def __init__(self, letter_id: str) -> None:
+        super().__init__(f"dead letter {letter_id} {GONE}")
+
+
+class NoLetterIdError(ValueError):
+    """A text in the place of a letter's id is none."""
 
 
 def choosing(command: Callable[..., None]) -> Callable[..., None]:
@@ -189,7 +208,7 @@ def _selection(
 
 def _run(job: Callable[[Opened], Coroutine[Any, Any, Result]], as_json: bool) -> Result:
     away = (TransactionFailed, TimeoutError)
-    with exit_on_error(away=away, as_json=as_json):
+    with exit_on_error(NoLetterIdError, away=away, as_json=as_json):
         settings = load()
         cluster = connection(settings, "dead-letters", required_bootstrap(settings))
         opened = Opened(cluster, names(settings.topic_prefix), settings.topic_prefix)
@@ -240,16 +259,14 @@ def _about(letter: StoredLetter, privacy: Privacy | None) -> dict[str, Any]:
 
 
 async def _show(opened: Opened, letter_id: str, privacy: Privacy | None) -> dict[str, Any]:
-    topic, _, place = letter_id.partition(":")
-    partition, _, offset = place.partition(":")
-    if topic != opened.topics.dead_letters or not (partition.isdecimal() and offset.isdecimal()):
-        raise GoneError(f"an ID is {opened.topics.dead_letters}:partition:offset, as `list` prints it")
+    partition, offset = opened.place(letter_id)
+    ends = await ends_of(opened.cluster, [partition.topic])
+    if partition not in ends:
+        raise GoneError(letter_id)
     notes, letter = Redriven(), None
-    start = {TopicPartition(topic, int(partition)): int(offset)}
     try:
-        async with read_from(opened.cluster, start) as reader:
-            ends = await reader.ends()
-            while not await reader.has_reached(ends):
+        async with read_from(opened.cluster, {partition: offset}) as reader:
+            while not await reader.has_reached({partition: ends[partition]}):
                 for some in (await reader.read()).values():
                     for record in some:
                         read = read_letter(record)
@@ -260,7 +277,7 @@ async def _show(opened: Opened, letter_id: str, privacy: Privacy | None) -> dict
     except OffsetOutOfRangeError:
         pass
     if letter is None:
-        raise GoneError(f"dead letter {letter_id} does not exist, or its retention time is over")
+        raise GoneError(letter_id)
     text = cells(None, letter.value, privacy)[1]
     shown = privacy.text if privacy is not None else str
     return {
@@ -273,14 +290,17 @@ async def _show(opened: Opened, letter_id: str, privacy: Privacy | None) -> dict
 
 async def _redrive(opened: Opened, selection: Selection, *, dry_run: bool, quiet: bool) -> dict[str, Any]:
     seen = before = 0
+    not_found = set(selection.ids)
     left: Counter[str] = Counter()
     examples: list[dict[str, str]] = []
 
-    def leave(letter: StoredLetter, why: str) -> None:
+    def leave(letter_id: str, why: str) -> None:
         left[why] += 1
         if len(examples) < EXAMPLES:
-            examples.append({"id": letter.id, "why": why})
+            examples.append({"id": letter_id, "why": why})
 
+    for letter_id in selection.ids:
+        opened.place(letter_id)
     async with AsyncExitStack() as stack:
         redrive = None
         if not dry_run:
@@ -289,17 +309,21 @@ async def _redrive(opened: Opened, selection: Selection, *, dry_run: bool, quiet
         shown = stack.enter_context(ProgressLine(quiet=quiet))
         async for letter in opened.letters(selection, notes):
             seen += 1
+            not_found.discard(letter.id)
             if letter in notes:
                 before += 1
             elif (why := hopeless(letter, opened.topics)) is not None:
-                leave(letter, why)
+                leave(letter.id, why)
             elif redrive is not None:
                 await redrive.add(letter)
             shown.show("redrive", f"{seen:,} of {count:,}", min(1.0, seen / max(count, 1)))
         if redrive is not None:
             await redrive.flush()
             for letter in redrive.refused:
-                leave(letter, TOO_LARGE)
+                leave(letter.id, TOO_LARGE)
+    for letter_id in sorted(not_found):
+        seen += 1
+        leave(letter_id, NOT_FOUND)
     return {
         "redriven": seen - before - left.total(),
         "redriven_before": before,

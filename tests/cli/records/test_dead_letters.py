@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stream.cli.main import main
+from stream.cli.records.dead_letters import NOT_FOUND
 from stream.kafka import topics
 from stream.kafka.client.connection import Connection, connection
 from stream.kafka.client.producers import idempotent
@@ -114,11 +115,17 @@ def test_letters_are_listed_shown_and_written_back_once(cluster: Cluster) -> Non
     )
     code, shown = cluster.run("show", cluster.letter(99))
     assert (code, shown["error"][:14]) == (1, "dead letter " + cluster.letter(0)[:2])
+    gone = f"{cluster.topics.dead_letters}:99:0"
+    says = f"dead letter {gone} does not exist, or its retention time is over"
+    assert cluster.run("show", gone) == (1, {"error": says})
 
     left = {"not_redriven": 1, "examples": [{"id": cluster.letter(1), "why": NO_KEY}]}
     would = {"dry_run": True, "redriven": 2, "redriven_before": 0, **left}
     assert cluster.run("redrive", "--all", "--dry-run") == (1, would)
     assert asyncio.run(cluster.read(cluster.topics.callbacks)) == []
+    missing = {"not_redriven": 1, "examples": [{"id": gone, "why": NOT_FOUND}]}
+    nothing = {"dry_run": True, "redriven": 1, "redriven_before": 0, **missing}
+    assert cluster.run("redrive", cluster.letter(2), gone, "--dry-run") == (1, nothing)
     first = {"dry_run": False, "redriven": 1, "redriven_before": 0, "not_redriven": 0, "examples": []}
     assert cluster.run("redrive", cluster.letter(2)) == (0, first)
     others = {"dry_run": False, "redriven": 1, "redriven_before": 1, **left}
@@ -133,6 +140,14 @@ def test_letters_are_listed_shown_and_written_back_once(cluster: Cluster) -> Non
     ]
     assert [one["redriven"] for one in cluster.run("list")[1]] == [True, False, True]
     assert cluster.run("show", cluster.letter(2))[1]["redriven"]
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("action", ["show", "redrive"])
+def test_an_id_that_names_no_letter_is_misuse(cluster: Cluster, action: str) -> None:
+    for letter_id in ("3:17", f"{cluster.topics.dead_letters}:3", f"{cluster.topics.alerts}:1:0"):
+        says = f"an ID is {cluster.topics.dead_letters}:partition:offset, as `list` prints it"
+        assert cluster.run(action, letter_id) == (2, {"error": says})
 
 
 @pytest.mark.broker
