@@ -56,7 +56,7 @@ def _cached(cache: Path, say: Callable[[str], None]) -> Path:
     except OSError as error:
         raise BrokerError(
             f"Kafka's jars cannot be kept in {cache}: {explain(error) or error.strerror}; "
-            f"see to it, or set CALLSTREAM_CACHE_DIR to another directory, {WITHOUT_IT}"
+            f"correct it, or set CALLSTREAM_CACHE_DIR to another directory, {WITHOUT_IT}"
         ) from None
     return folder
 

@@ -77,10 +77,10 @@ class _Address:
             await self._connected(None)
         except socket.gaierror:
             says = f"the host name {self._host} does not resolve"
-            return Obstacle(says, "see to CALLSTREAM_KAFKA and the name server")
+            return Obstacle(says, "check CALLSTREAM_KAFKA and the name server")
         except OSError as error:  # a TimeoutError is one
             says = f"nobody listens at {self._at} ({describe(error)})"
-            return Obstacle(says, "start the broker, or see to CALLSTREAM_KAFKA and the firewall")
+            return Obstacle(says, "start the broker, or check CALLSTREAM_KAFKA and the firewall")
         try:
             return await self._tls_obstacle() or await self._login_obstacle()
         except TimeoutError:
@@ -121,7 +121,7 @@ class _Address:
             return Obstacle(f"{self._at} wants TLS", f"set CALLSTREAM_KAFKA_SECURITY={wanted}")
         if silent is not None:
             raise silent
-        return Obstacle(f"what listens at {self._at} is not Kafka", "see to CALLSTREAM_KAFKA")
+        return Obstacle(f"what listens at {self._at} is not Kafka", "check CALLSTREAM_KAFKA")
 
     def _bad_certificate(self, error: ssl.SSLCertVerificationError) -> Obstacle:
         code = error.verify_code
@@ -131,7 +131,7 @@ class _Address:
         if code == _EXPIRED:
             return Obstacle(f"the certificate of {self._at} has expired", "renew it on the broker")
         if code == _NOT_YET_VALID:
-            return Obstacle(f"the certificate of {self._at} is not valid yet", "see to both clocks")
+            return Obstacle(f"the certificate of {self._at} is not valid yet", "check both clocks")
         reason = "" if code in _NOT_TRUSTED else f" (OpenSSL's code {code})"
         says = f"the certificate of {self._at} is not trusted{reason}"
         return Obstacle(says, "set CALLSTREAM_KAFKA_CA_FILE to the certificate of its issuer")
@@ -160,7 +160,7 @@ class _Address:
             return Obstacle(f"{self._at} refuses the login by {mechanism}", self._mend_login(mechanism))
         except TokenError as error:
             setting = _TOKEN_SETTINGS.get(error.reason, "CALLSTREAM_KAFKA_OAUTH_TOKEN_URL")
-            return Obstacle(f"no token: {error.args[0]}", f"see to {setting}")
+            return Obstacle(f"no token: {error.args[0]}", f"check {setting}")
         except (KafkaError, OSError, ValueError) as error:
             says = f"the login by {mechanism} at {self._at} fails ({type(error).__name__})"
             return Obstacle(says, self._mend_login(mechanism))
@@ -171,8 +171,8 @@ class _Address:
 
     def _mend_login(self, mechanism: str) -> str:
         if mechanism == "OAUTHBEARER":
-            return "see to CALLSTREAM_KAFKA_OAUTH_SCOPE, and to what the broker's log says of the token"
-        return "see to CALLSTREAM_KAFKA_SASL_USERNAME and CALLSTREAM_KAFKA_SASL_PASSWORD"
+            return "check CALLSTREAM_KAFKA_OAUTH_SCOPE, and what the broker's log says of the token"
+        return "check CALLSTREAM_KAFKA_SASL_USERNAME and CALLSTREAM_KAFKA_SASL_PASSWORD"
 
     async def _connected(self, context: ssl.SSLContext | None) -> None:
         async with asyncio.timeout(self._step_s):

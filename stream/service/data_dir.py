@@ -15,7 +15,7 @@ from pathlib import Path
 PRIVATE = 0o700
 UMASK = 0o077
 ROOT = 0
-MEND = "see to it, or set CALLSTREAM_DATA_DIR to another directory"
+MEND = "correct it, or set CALLSTREAM_DATA_DIR to another directory"
 
 _WORDS = {
     errno.ENOSPC: "no space is left on its device",

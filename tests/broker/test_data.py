@@ -19,7 +19,7 @@ from stream.broker.storage import format_storage
 from stream.service.settings import Settings
 
 MEND = (
-    "; see to it, or set CALLSTREAM_DATA_DIR to another directory, "
+    "; correct it, or set CALLSTREAM_DATA_DIR to another directory, "
     "or set CALLSTREAM_KAFKA to a cluster that is there already"
 )
 
@@ -84,7 +84,7 @@ def test_a_broker_that_ended_in_mid_run_tells_of_a_full_disk_and_else_of_its_log
     )
     assert broker.why_ended() == (
         f"the embedded broker has ended: the data directory cannot be used: {tmp_path}: "
-        "no space is left on its device; see to it, or set CALLSTREAM_DATA_DIR to another directory",
+        "no space is left on its device; correct it, or set CALLSTREAM_DATA_DIR to another directory",
         True,
     )
 

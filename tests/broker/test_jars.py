@@ -87,6 +87,6 @@ def test_a_cache_that_cannot_be_written_is_told_with_its_setting(tmp_path: Path)
         class_path("", cache, say=quiet)
     assert str(raised.value) == (
         f"Kafka's jars cannot be kept in {cache}: a file is in the place of a directory; "
-        "see to it, or set CALLSTREAM_CACHE_DIR to another directory, "
+        "correct it, or set CALLSTREAM_CACHE_DIR to another directory, "
         "or set CALLSTREAM_KAFKA to a cluster that is there already"
     )

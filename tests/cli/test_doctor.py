@@ -70,7 +70,7 @@ def test_a_failure_is_an_exit_code_and_json_says_the_same(doctor: Doctor) -> Non
         "name": "broker",
         "state": "failed",
         "says": f"nobody listens at {NOBODY} (ConnectionRefusedError: Connection refused (errno 111))",
-        "mend": "start the broker, or see to CALLSTREAM_KAFKA and the firewall",
+        "mend": "start the broker, or check CALLSTREAM_KAFKA and the firewall",
     }
 
 

@@ -33,7 +33,7 @@ def run(*arguments: str, kafka: str) -> tuple[int, str, str, float]:
 def test_without_a_broker_it_is_one_line_within_the_wait() -> None:
     code, out, err, took_s = run("--wait", "1", kafka="127.0.0.1:1")
     why = "nobody listens at 127.0.0.1:1 (ConnectionRefusedError: Connection refused (errno 111))"
-    mend = "start the broker, or see to CALLSTREAM_KAFKA and the firewall"
+    mend = "start the broker, or check CALLSTREAM_KAFKA and the firewall"
     said = f"the cluster at 127.0.0.1:1 was not ready within 1 s ({why}: {mend})"
     assert (code, out, err) == (4, "", f"Error: {said}\n")
     assert took_s < 15

@@ -73,7 +73,7 @@ def test_a_full_disk_ends_the_worker_with_a_sentence(
     assert ended == [
         (
             "the data directory cannot be used: /data/calls-3.db: no space is left on its device; "
-            "see to it, or set CALLSTREAM_DATA_DIR to another directory",
+            "correct it, or set CALLSTREAM_DATA_DIR to another directory",
             1,
         )
     ]

@@ -36,7 +36,7 @@ async def listening(answer: bytes | None) -> AsyncIterator[str]:
 async def test_a_listener_that_is_not_kafka_is_not_called_a_wrong_setting() -> None:
     async with listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as address:
         assert await obstacle(Connection(address)) == Obstacle(
-            f"what listens at {address} is not Kafka", "see to CALLSTREAM_KAFKA"
+            f"what listens at {address} is not Kafka", "check CALLSTREAM_KAFKA"
         )
 
 
@@ -60,5 +60,5 @@ async def test_of_several_addresses_the_one_that_fails_is_named() -> None:
 
 async def test_a_name_that_is_not_known_is_not_called_a_broker_that_is_down() -> None:
     assert await obstacle(Connection("kafka.invalid:9092")) == Obstacle(
-        "the host name kafka.invalid does not resolve", "see to CALLSTREAM_KAFKA and the name server"
+        "the host name kafka.invalid does not resolve", "check CALLSTREAM_KAFKA and the name server"
     )

@@ -111,7 +111,7 @@ async def test_each_obstacle_is_told_apart_and_says_what_to_do(secured: SecuredB
             {"CALLSTREAM_KAFKA": "127.0.0.1:1"},
             Obstacle(
                 "nobody listens at 127.0.0.1:1 (ConnectionRefusedError: Connection refused (errno 111))",
-                "start the broker, or see to CALLSTREAM_KAFKA and the firewall",
+                "start the broker, or check CALLSTREAM_KAFKA and the firewall",
             ),
         ),
         (
@@ -136,7 +136,7 @@ async def test_each_obstacle_is_told_apart_and_says_what_to_do(secured: SecuredB
             secured.settings("nobody"),
             Obstacle(
                 f"{login} refuses the login by SCRAM-SHA-512",
-                "see to CALLSTREAM_KAFKA_SASL_USERNAME and CALLSTREAM_KAFKA_SASL_PASSWORD",
+                "check CALLSTREAM_KAFKA_SASL_USERNAME and CALLSTREAM_KAFKA_SASL_PASSWORD",
             ),
         ),
         (
@@ -171,7 +171,7 @@ async def test_each_obstacle_is_told_apart_and_says_what_to_do(secured: SecuredB
 
 async def test_what_is_said_of_a_refused_login_has_no_password_in_it(secured: SecuredBroker) -> None:
     found = load({**secured.settings("nobody"), "CALLSTREAM_TOPIC_PREFIX": "no."})
-    with pytest.raises(topics.TopicError, match="refuses the login by SCRAM-SHA-512: see to") as raised:
+    with pytest.raises(topics.TopicError, match="refuses the login by SCRAM-SHA-512: check") as raised:
         await topics.ensure(found.kafka, found, wait_s=1)
     assert PASSWORD not in str(raised.value)
 
@@ -188,7 +188,7 @@ def test_a_command_says_which_login_was_refused_in_one_sentence(
     ):
         told = CliRunner().invoke(command, arguments, env=secured.settings("nobody"))
         assert told.exit_code == 4
-        mend = "see to CALLSTREAM_KAFKA_SASL_USERNAME and CALLSTREAM_KAFKA_SASL_PASSWORD"
+        mend = "check CALLSTREAM_KAFKA_SASL_USERNAME and CALLSTREAM_KAFKA_SASL_PASSWORD"
         last = told.stderr.splitlines()[-1]
         assert f"{secured.login} refuses the login by SCRAM-SHA-512: {mend}" in last
         assert last.startswith("Error: ")

@@ -34,7 +34,7 @@ def test_a_file_in_its_place_is_told(tmp_path: Path, below: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataDirError) as raised:
         prepare(tmp_path / "file" / below)
-    assert "a file is in the place of a directory; see to it, or set CALLSTREAM_DATA_DIR" in str(raised.value)
+    assert "a file is in the place of a directory; correct it, or set CALLSTREAM_DATA_DIR" in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_directory_that_takes_no_writes_is_told_by_why(
         prepare(tmp_path)
     monkeypatch.undo()
     assert str(raised.value) == (
-        f"the data directory cannot be used: {tmp_path}: {reason}; see to it, or set CALLSTREAM_DATA_DIR "
+        f"the data directory cannot be used: {tmp_path}: {reason}; correct it, or set CALLSTREAM_DATA_DIR "
         "to another directory"
     )
     assert list(tmp_path.iterdir()) == []

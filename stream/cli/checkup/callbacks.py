@@ -47,20 +47,20 @@ def _wrong(settings: Settings) -> Iterator[tuple[str, str]]:
     if sid and not _ACCOUNT.fullmatch(sid):
         yield (
             f"the account {masked(sid)} is not an account SID, which is AC and 32 hexadecimal digits",
-            "see to CALLSTREAM_TWILIO_ACCOUNT_SID",
+            "check CALLSTREAM_TWILIO_ACCOUNT_SID",
         )
     known = {sid, *(owner for owner, _ in settings.twilio_account_tokens)}
     known |= {key.rpartition("/")[0] for key, _ in settings.twilio_shared_keys}
     if any(account not in known for _, account in settings.twilio_subaccounts):
         yield (
             "a subaccount is under an account that has neither a token nor a shared key",
-            "see to CALLSTREAM_TWILIO_SUBACCOUNTS",
+            "check CALLSTREAM_TWILIO_SUBACCOUNTS",
         )
     for owner, _ in settings.twilio_account_tokens:
         if not _ACCOUNT.fullmatch(owner):
             yield (
                 "an account that has a token is not an account SID, which is AC and 32 hexadecimal digits",
-                "see to CALLSTREAM_TWILIO_ACCOUNT_TOKENS",
+                "check CALLSTREAM_TWILIO_ACCOUNT_TOKENS",
             )
 
 
@@ -99,7 +99,7 @@ def _public_url(settings: Settings) -> Check:
         found = concerns(settings.public_url)
         if found:
             says = f"{settings.public_url}: {' '.join(found).removesuffix('.')}"
-            return Check(name, "warning", says, "see to CALLSTREAM_PUBLIC_URL")
+            return Check(name, "warning", says, "check CALLSTREAM_PUBLIC_URL")
         return Check(name, "ok", settings.public_url)
     if settings.twilio_auth_token or settings.twilio_account_tokens or settings.twilio_shared_keys:
         return Check(

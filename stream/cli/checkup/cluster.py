@@ -48,7 +48,7 @@ def topics(found: Examined, settings: Settings) -> Check:
         return Check("topics", "failed", says, mend)
     if found.without_leader:
         says = f"{_some(found.without_leader)} cannot be written: a partition has no leader"
-        return Check("topics", "failed", says, "see to the cluster's brokers")
+        return Check("topics", "failed", says, "check the cluster's brokers")
     if found.missing:
         hidden = "" if settings.kafka_security == "plaintext" else ", or not shown to this login"
         says = f"missing{hidden}: {_some(found.missing)}"

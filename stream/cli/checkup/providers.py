@@ -71,12 +71,12 @@ def offline() -> list[Check]:
 async def _reach(client: aiohttp.ClientSession, api: _Api) -> tuple[Check, Dated | None]:
     url = _url(api.url)
     if url is None:
-        return Check(api.name, "failed", "its address is not a URL", f"see to {api.setting}"), None
+        return Check(api.name, "failed", "its address is not a URL", f"check {api.setting}"), None
     shown = str(url.origin())
     answer = await probe(client, url)
     if isinstance(answer, NoAnswer):
         state: State = "failed" if api.used else "warning"
-        mend = f"see to {api.setting}, the network and its firewall"
+        mend = f"check {api.setting}, the network and its firewall"
         return Check(api.name, state, f"{shown} cannot be reached: {answer.why}", mend), None
     took_ms = (answer.got_s - answer.sent_s) * 1000
     check = Check(api.name, "ok", f"{shown} answers in {took_ms:.0f} ms")
@@ -170,7 +170,7 @@ async def _telnyx(client: aiohttp.ClientSession, settings: Settings) -> Check:
     if not settings.telnyx_api_key:
         return Check(name, "ok", "not configured")
     if not settings.telnyx_api_key.isascii() or not settings.telnyx_api_key.isprintable():
-        mend = "see to CALLSTREAM_TELNYX_API_KEY"
+        mend = "check CALLSTREAM_TELNYX_API_KEY"
         return Check(name, "failed", "it has characters that no key has", mend)
     answer = None
     if base is not None and _may_see(base):
@@ -191,9 +191,9 @@ def _judged(name: str, answer: ProbeAnswer | NoAnswer | None, what: str, setting
     if answer.status == 200:
         return Check(name, "ok", f"{what} is taken")
     if answer.status == 401:
-        return Check(name, "failed", f"{what} is refused (401)", f"see to {setting}")
+        return Check(name, "failed", f"{what} is refused (401)", f"check {setting}")
     if answer.status in (403, 404):
-        mend = f"see to {setting} and to what it may read"
+        mend = f"check {setting} and what it may read"
         return Check(name, "failed", f"{what} may not read the account's calls ({answer.status})", mend)
     return Check(name, "unknown", f"the answer was {answer.status}, which says nothing of {what}")
 

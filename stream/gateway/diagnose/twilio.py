@@ -306,7 +306,7 @@ def _shared(credentials: GatewayCredentials, key: str | None) -> Iterator[Choice
     for name, (_, secret) in credentials.twilio_shared_keys.items():
         if name != key:
             says = "the shared key is another one than the request names"
-            mend = f"let the proxy pass {SETTINGS}, and see to the names in {SHARED_SETTING}"
+            mend = f"let the proxy pass {SETTINGS}, and check the names in {SHARED_SETTING}"
             keys = [(secret, digest_name) for digest_name in ALGORITHMS.values()]
             yield Choice(keys, Change(says, mend, SHARED_SETTING))
 

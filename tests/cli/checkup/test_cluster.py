@@ -22,7 +22,7 @@ async def test_a_broker_that_is_configured_and_does_not_answer_has_failed() -> N
             "broker",
             "failed",
             "nobody listens at 127.0.0.1:1 (ConnectionRefusedError: Connection refused (errno 111))",
-            "start the broker, or see to CALLSTREAM_KAFKA and the firewall",
+            "start the broker, or check CALLSTREAM_KAFKA and the firewall",
         ),
         Check("topics", "unknown", "no broker to ask"),
     ]

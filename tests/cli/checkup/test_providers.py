@@ -105,15 +105,15 @@ async def test_credentials_that_are_refused_are_said_by_their_place() -> None:
             "twilio account AC…0009",
             "failed",
             "auth token 2 of 2 is refused (401)",
-            "see to CALLSTREAM_TWILIO_AUTH_TOKEN",
+            "check CALLSTREAM_TWILIO_AUTH_TOKEN",
         ),
         Check(
             "twilio API key",
             "failed",
             "it is refused (401)",
-            "see to CALLSTREAM_TWILIO_API_KEY and CALLSTREAM_TWILIO_API_SECRET",
+            "check CALLSTREAM_TWILIO_API_KEY and CALLSTREAM_TWILIO_API_SECRET",
         ),
-        Check("telnyx API key", "failed", "it is refused (401)", "see to CALLSTREAM_TELNYX_API_KEY"),
+        Check("telnyx API key", "failed", "it is refused (401)", "check CALLSTREAM_TELNYX_API_KEY"),
     ]
 
 
@@ -205,12 +205,12 @@ async def test_what_cannot_be_reached_fails_where_it_is_used_and_warns_where_not
         "twilio API",
         "failed",
         f"{shown} cannot be reached: connection refused",
-        "see to CALLSTREAM_TWILIO_API_URL, the network and its firewall",
+        "check CALLSTREAM_TWILIO_API_URL, the network and its firewall",
     )
     assert of(found, "twilio insights").state == "failed"
     assert of(found, "twilio insights").says.startswith("https://no-such-host.invalid cannot be reached: ")
     assert of(found, "telnyx API") == Check(
-        "telnyx API", "failed", "its address is not a URL", "see to CALLSTREAM_TELNYX_API_URL"
+        "telnyx API", "failed", "its address is not a URL", "check CALLSTREAM_TELNYX_API_URL"
     )
     assert of(found, "twilio account AC…0009").state == "unknown"
     assert of(found, "clock").state == "unknown"

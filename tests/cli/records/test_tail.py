@@ -97,7 +97,7 @@ def test_a_broker_that_is_not_there_is_one_sentence() -> None:
     assert result.exit_code == 4
     assert result.stderr == (
         "Error: nobody listens at 127.0.0.1:1 (ConnectionRefusedError: Connection refused (errno 111)): "
-        "start the broker, or see to CALLSTREAM_KAFKA and the firewall\n"
+        "start the broker, or check CALLSTREAM_KAFKA and the firewall\n"
     )
 
 

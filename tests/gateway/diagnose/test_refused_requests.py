@@ -220,7 +220,7 @@ async def test_a_directory_that_cannot_be_written_is_said_once_and_the_sentence_
         await until(lambda: len(warnings(caplog)) == 3)
     assert [line for line in warnings(caplog) if "is not kept" in line] == [
         f"What refused requests lack is not kept: the data directory cannot be used: {tmp_path / 'gateway'}: "
-        "a file is in the place of a directory; see to it, or set CALLSTREAM_DATA_DIR to another directory"
+        "a file is in the place of a directory; correct it, or set CALLSTREAM_DATA_DIR to another directory"
     ]
 
 
