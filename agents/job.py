@@ -8,13 +8,13 @@ from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.kafka.topics import Topics
 from stream.service.metrics.worker import WorkerMetrics
-from stream.service.settings import WorkerSettings
+from stream.service.settings import WorkerSettings, privacy_key
 
 
 def call_processor(
     chosen: WorkerSettings, topics: Topics, metrics: WorkerMetrics, rules: Rules
 ) -> CallProcessor:
-    """The processor for these settings, which judges by `rules`."""
+    """The processor for these settings, which judges by `rules`. Raises SettingsError."""
     return CallProcessor(
         topics,
         CallPolicy(
@@ -30,7 +30,7 @@ def call_processor(
             account_names=chosen.metric_accounts,
             alert_rules=rules,
         ),
-        Privacy(chosen.privacy, chosen.privacy_key),
+        Privacy(chosen.privacy, privacy_key(chosen)),
         metrics,
         deployment=chosen.topic_prefix.rstrip(".-_") or "callstream",
         errors_limit=chosen.max_errors_in_a_row,

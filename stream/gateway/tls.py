@@ -16,7 +16,7 @@ log = logging.getLogger("callstream.gateway")
 
 
 class TlsError(Exception):
-    """The certificate or its key cannot be used; the message names the file."""
+    """The certificate or its key cannot be used; the message names the setting and the files."""
 
 
 def context(certificate: Path, key: Path) -> ssl.SSLContext:
@@ -45,16 +45,15 @@ async def renew(made: ssl.SSLContext, certificate: Path, key: Path, every_s: flo
 
 
 def _load(made: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    files = f"CALLSTREAM_GATEWAY_TLS: {certificate} and {key}"
     try:
         # In a context of its own first: a certificate without its key would replace the one in use.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
         made.load_cert_chain(certificate, key)
     except ssl.SSLError as error:
-        raise TlsError(
-            f"{certificate} and {key} are not a certificate and its key ({error.reason})"
-        ) from None
+        raise TlsError(f"{files} are not a certificate and its key ({error.reason})") from None
     except OSError as error:
-        raise TlsError(f"{certificate} or {key} cannot be read ({error.strerror})") from None
+        raise TlsError(f"{files} cannot be read ({error.strerror})") from None
 
 
 def _stamp(*files: Path) -> tuple[float | None, ...]:

@@ -259,6 +259,13 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     return Settings(**values)
 
 
+def privacy_key(chosen: WorkerSettings) -> str:
+    """The key of a worker's hashes. Raises SettingsError if its privacy mode needs one and there is none."""
+    if chosen.privacy == "hashed" and not chosen.privacy_key:
+        raise SettingsError("CALLSTREAM_PRIVACY=hashed needs CALLSTREAM_PRIVACY_KEY")
+    return chosen.privacy_key
+
+
 def problems(environ: Mapping[str, str] = os.environ) -> list[str]:
     """All errors that `load` could raise, in its order; empty where it succeeds."""
     return [str(error) for error in _gather(environ)[1]]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from agents.app import build
 from stream.core.policy import CallPolicy
-from stream.service.settings import load
+from stream.service.settings import SettingsError, load
 
 
 def test_the_core_decides_by_the_settings_of_the_installation() -> None:
@@ -34,3 +36,9 @@ def test_the_core_decides_by_the_settings_of_the_installation() -> None:
         public_url="https://callbacks.example.test",
     )
     assert build(chosen).lanes._processor.folder.policy == policy
+
+
+def test_hashes_of_numbers_need_a_key() -> None:
+    chosen = load({"CALLSTREAM_KAFKA": "127.0.0.1:1", "CALLSTREAM_PRIVACY": "hashed"})
+    with pytest.raises(SettingsError, match="CALLSTREAM_PRIVACY=hashed needs CALLSTREAM_PRIVACY_KEY"):
+        build(chosen)

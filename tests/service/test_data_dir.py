@@ -34,7 +34,9 @@ def test_a_file_in_its_place_is_told(tmp_path: Path, below: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DataDirError) as raised:
         prepare(tmp_path / "file" / below)
-    assert "a file is in the place of a directory; correct it, or set CALLSTREAM_DATA_DIR" in str(raised.value)
+    assert "a file is in the place of a directory; correct it, or set CALLSTREAM_DATA_DIR" in str(
+        raised.value
+    )
 
 
 @pytest.mark.parametrize(

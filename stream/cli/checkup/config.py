@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 
 import click
 
 from stream.cli.support.exit_codes import MISUSE
 from stream.cli.support.terminal import say
-from stream.service.settings import problems
+from stream.cli.worker_processes import process_count
+from stream.gateway import tls
+from stream.kafka.client.connection import connection
+from stream.service.settings import Settings, SettingsError, load, privacy_key, problems
 
 
 @click.group("config")
@@ -23,7 +27,7 @@ def check(as_json: bool) -> None:
 
     Exit code 2 if something is.
     """
-    found = problems()
+    found = problems() or list(_refused(load()))
     if as_json:
         say(json.dumps({"ok": not found, "problems": found}))
     else:
@@ -31,3 +35,23 @@ def check(as_json: bool) -> None:
             say(one)
     if found:
         raise SystemExit(MISUSE)
+
+
+def _refused(chosen: Settings) -> Iterator[str]:
+    """What a role would say at its start of settings that can be read."""
+    checks: list[Callable[[Settings], object]] = [process_count, privacy_key, _kafka_client, _certificate]
+    for check in checks:
+        try:
+            check(chosen)
+        except (SettingsError, tls.TlsError) as error:
+            yield str(error)
+
+
+def _kafka_client(chosen: Settings) -> None:
+    connection(chosen, "config")
+
+
+def _certificate(chosen: Settings) -> None:
+    if chosen.gateway_tls:
+        certificate, key = chosen.gateway_tls
+        tls.context(certificate, key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from stream.cli.main import main
@@ -49,3 +50,28 @@ def test_settings_that_can_be_used_are_told_so() -> None:
         "ok": True,
         "problems": [],
     }
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"PRIVACY": "hashed"}, "CALLSTREAM_PRIVACY=hashed needs CALLSTREAM_PRIVACY_KEY"),
+        (
+            {"WORKER_PROCESSES": "13"},
+            "13 worker processes are more than CALLSTREAM_PARTITIONS=12: a process without a partition has "
+            "nothing to do",
+        ),
+        (
+            {"KAFKA": "kafka:9093", "KAFKA_SECURITY": "ssl", "KAFKA_CA_FILE": "/no/ca"},
+            "CALLSTREAM_KAFKA_CA_FILE=/no/ca cannot be read (No such file or directory)",
+        ),
+        (
+            {"GATEWAY_TLS": "/no/chain,/no/key"},
+            "CALLSTREAM_GATEWAY_TLS: /no/chain and /no/key cannot be read (No such file or directory)",
+        ),
+    ],
+)
+def test_what_one_role_would_refuse_at_its_start_is_said_too(environ: dict[str, str], said: str) -> None:
+    named = {f"CALLSTREAM_{name}": value for name, value in environ.items()}
+    done = CliRunner().invoke(main, ["config", "check"], env=named)
+    assert (done.exit_code, done.output) == (2, f"{said}\n")
