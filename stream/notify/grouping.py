@@ -6,6 +6,8 @@
   and three of them.
 - A route sends a limited number of notifications a minute. What is due waits, the most severe first, and
   grows; nothing is left out.
+- What waits of one group is one notification, by the route of its most severe alert: of two, the last one
+  could say what is no longer true.
 """
 
 from __future__ import annotations
@@ -139,7 +141,7 @@ class Grouping:
         self._routes = routes
         self._closes = closes
         self.crowded = False
-        self._pending: dict[tuple[str, str], PendingGroup] = {}
+        self._pending: dict[str, PendingGroup] = {}
         self._seen: dict[str, _Seen] = {}
         self._announced: dict[tuple[str, str], _Announced] = {}
         self._sent_s: dict[str, deque[float]] = {one.name: deque(maxlen=one.per_minute) for one in routes}
@@ -154,10 +156,10 @@ class Grouping:
             return "repeated"
         rank = _rank(alert) if alert.is_firing else _UNTOLD
         _remember(self._seen, alert.episode_id, _Seen(alert.revision, rank))
-        key = route.name, alert.group.key
-        if key not in self._pending:
-            self._pending[key] = PendingGroup(route, alert.group, now_s)
-        self._pending[key].taken.append(taken)
+        pending = self._pending.setdefault(alert.group.key, PendingGroup(route, alert.group, now_s))
+        if pending.taken and _rank(alert) < pending.rank:
+            pending.route = route
+        pending.taken.append(taken)
         return "waiting"
 
     def _route_of(self, alert: ReceivedAlert) -> RouteSetting | None:
@@ -166,9 +168,11 @@ class Grouping:
             return route_of(alert, self._routes)
         if alert.is_settled and not self._closes:
             return None
+        pending = self._pending.get(alert.group.key)
         for one in self._routes:
-            key = one.name, alert.group.key
-            if (key in self._announced or key in self._pending) and not _is_beneath(alert, one):
+            is_known = (one.name, alert.group.key) in self._announced
+            is_known = is_known or (pending is not None and pending.route is one)
+            if is_known and not _is_beneath(alert, one):
                 return one
         # A process that has just begun does not know what was announced. An end of what nobody opened does no
         # harm, but those of all facts would fill the route.
@@ -226,11 +230,11 @@ class Grouping:
     def put_back(self, pending: PendingGroup) -> None:
         """The sink has not taken it: it waits again, with what has come meanwhile."""
         pending.failures += 1
-        key = pending.route.name, pending.group.key
-        later = self._pending.get(key)
+        later = self._pending.get(pending.group.key)
         if later is not None:
+            pending.route = later.route if later.rank < pending.rank else pending.route
             pending.taken += later.taken
-        self._pending[key] = pending
+        self._pending[pending.group.key] = pending
 
     def forget(self) -> None:
         """Drop what waits: other processes read it again."""

@@ -1,0 +1,109 @@
+"""Several routes to one sink: whichever an alert takes, the sink is told last what is true."""
+
+from __future__ import annotations
+
+import msgspec
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from stream.core.alerting.rules import SEVERITIES
+from stream.core.identity import name_id
+from stream.notify.alert import ReceivedAlert
+from stream.notify.firing import firing_of
+from stream.notify.grouping import Grouping
+from stream.service.tables.notify_tables import RouteSetting
+from tests.notify.alerts import add, alert, condition, resolved
+
+ROUTES = [
+    RouteSetting(sink="s", name="pages", severities=("critical",), wait_s=1.0, interval_s=1.0),
+    RouteSetting(sink="s", name="rest", wait_s=5.0, interval_s=9.0, per_minute=1),
+]
+
+
+def told(of: Grouping, now_s: float, *fires: ReceivedAlert) -> list[tuple[str, str, int]]:
+    """What is sent now: the route, the state and the number of alerts."""
+    firing, found = firing_of(ROUTES), []
+    for one in fires:
+        firing.observe(one.fingerprint, one)
+    while (due := of.take_due(now_s)) is not None:
+        of.sent(due, now_s)
+        found.append((due.route.name, due.notification(firing).state, len(due.taken)))
+    return found
+
+
+def test_a_condition_that_ends_while_its_beginning_waits_is_not_opened_after_its_end() -> None:
+    """It was critical an hour ago, so its end takes the route of pages, which is free."""
+    of = Grouping(ROUTES, closes=True)
+    before = condition()
+    for one in (before, resolved(before)):
+        add(of, one, 0)
+        assert len(told(of, 0)) == 1
+    add(of, condition(rule="webhook.slow", severity="warning"), 3600)
+    assert told(of, 3600) == [("rest", "firing", 1)]  # its only one in this minute
+    again = condition(opened=2, severity="warning")
+    add(of, again, 3601)
+    add(of, resolved(again), 3602)
+    assert told(of, 3660) == [("rest", "resolved", 2)]
+
+
+def test_what_became_critical_while_it_waited_goes_out_by_the_route_of_pages() -> None:
+    of = Grouping(ROUTES, closes=True)
+    mild, worse = condition(severity="warning"), condition(opened=2)
+    add(of, condition(rule="webhook.slow", severity="warning"), 0)
+    assert told(of, 0) == [("rest", "firing", 1)]
+    for one in (mild, resolved(mild), worse):
+        add(of, one, 1)
+    assert told(of, 1, worse) == [("pages", "firing", 3)]
+    assert told(of, 100, worse) == []
+
+
+def test_what_is_not_taken_goes_on_by_the_route_of_what_came_meanwhile_if_that_is_more_severe() -> None:
+    of = Grouping(ROUTES, closes=True)
+    add(of, condition(severity="warning"), 0)
+    due = of.take_due(0)
+    assert due is not None
+    add(of, condition(revision=2), 0)
+    of.put_back(due)
+    assert told(of, 0, condition(revision=2)) == [("pages", "firing", 2)]
+
+
+CHANGES = st.tuples(st.integers(0, 3), st.booleans(), st.sampled_from(SEVERITIES), st.integers(0, 3))
+
+
+@given(st.lists(CHANGES, max_size=40))
+@example([(0, False, "warning", 0), (0, True, "critical", 0), (0, False, "critical", 0)])
+def test_of_each_group_the_last_that_is_told_is_true(changes: list[tuple[int, bool, str, int]]) -> None:
+    """Three calls and a condition begin, become more severe and end; some time passes after each."""
+    of, firing, now_s = Grouping(ROUTES, closes=True), firing_of(ROUTES), 0.0
+    known: dict[int, ReceivedAlert] = {}
+    last: dict[str, str] = {}
+
+    def send() -> None:
+        while (due := of.take_due(now_s)) is not None:
+            of.sent(due, now_s)
+            last[due.group.key] = due.notification(firing).state
+
+    for which, ends, severity, passes_s in changes:
+        one = known.get(which)
+        if one is None:
+            one = (
+                condition(severity=severity) if which == 3 else alert(f"twilio:CA{which}", severity=severity)
+            )
+        elif one.is_firing and ends:
+            one = resolved(one)
+        else:
+            worst = min(severity, one.severity, key=SEVERITIES.index) if one.is_firing else severity
+            id_ = name_id("revision", one.episode_id, one.revision + 1)
+            one = msgspec.structs.replace(
+                one, id=id_, revision=one.revision + 1, severity=worst, state="firing"
+            )
+        known[which] = one
+        firing.observe(one.fingerprint, one)
+        add(of, one, now_s)
+        now_s += passes_s
+        send()
+    for _ in range(40):
+        now_s += 60
+        send()
+    for one in known.values():
+        assert last[one.group.key] == ("firing" if firing.count(one.group.key) else "resolved")
