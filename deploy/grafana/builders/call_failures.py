@@ -71,8 +71,8 @@ def failures() -> Sequence[AnyPanel]:
         ),
         lines(
             "Alert records written",
-            "Alert records that callstream wrote, by rule. `callstream tail alerts` prints each with its "
-            "call and reason.",
+            "Alert records that callstream wrote, by rule. `callstream alerts --history` lists each with "
+            "its call and reason.",
             Query(
                 q.per_minute("alerts_published_total", 'state="firing"', by="rule, severity"),
                 "{{rule}} {{severity}}",
@@ -82,7 +82,7 @@ def failures() -> Sequence[AnyPanel]:
         lines(
             "Conditions that hold, by rule",
             "Episodes about an endpoint of the application, or about many calls, that are firing. "
-            "`callstream tail alerts` prints which, with samples.",
+            "`callstream alerts --conditions` lists which; with `--json` also some of their calls.",
             Query(q.conditions(), "{{rule}} {{severity}}"),
             unit=COUNT,
             limits=limits.ANY,

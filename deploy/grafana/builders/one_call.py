@@ -45,12 +45,14 @@ Enter the call's id above: `scope.id` of its alert, or the provider's own id.
 These commands print what callstream knows about it, numbers masked:
 
 ```
+callstream call '${call}'
 callstream tail alerts --from-beginning --no-follow | grep -F '${call}'
 callstream tail ended --from-beginning --no-follow | grep -F '${call}'
 callstream tail events --from-beginning --no-follow | grep -F '${call}'
 callstream dead-letters list | grep -F '${call}'
 ```
 
+The first one shows all of it in one timeline, the others the records themselves.
 The alert says why.
 The call record says how it ended, and which sources and gaps it has.
 The events say what happened, step by step.

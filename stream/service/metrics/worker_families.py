@@ -317,14 +317,14 @@ FETCHES_ANSWERED = counter(
 ALERTS_PUBLISHED = counter(
     "alerts_published_total",
     "Alert records written to the alerts topic.",
-    "Read them: `callstream tail alerts`.",
+    "Read them: `callstream alerts --history --since 1h`.",
     {"rule": RULE_IDS, "severity": SEVERITIES, "state": ("firing", "resolved")},
     start=tuple((rule.id, rule.severity, "firing") for rule in DEFAULT_RULES),
 )
 ALERTS_ACTIVE = gauge(
     "alerts_active",
     "Alert records currently firing.",
-    "Conditions, of an endpoint or of many calls, want a person: `callstream tail alerts` has them.",
+    "Conditions, of an endpoint or many calls, want a person: `callstream alerts --conditions` lists them.",
     {"rule": RULE_IDS, "severity": SEVERITIES},
 )
 SCOPE_REPORTS_AHEAD = counter(
