@@ -27,6 +27,11 @@ def read(text: str, *kinds: type) -> list[Any]:
         )
     except (ValueError, binascii.Error):
         raise BadCursorError("not the cursor of a page") from None
-    if tuple(map(type, values)) != kinds or any(isinstance(one, int) and abs(one) >> 63 for one in values):
+    if tuple(map(type, values)) != kinds or not all(map(_is_storable, values)):
         raise BadCursorError("not the cursor of a page")
     return values
+
+
+def _is_storable(value: int | str) -> bool:
+    """Whether a database can have the value in a row."""
+    return "\0" not in value if isinstance(value, str) else not abs(value) >> 63

@@ -8,6 +8,7 @@ is the day on which the archive first heard of the call.
 
 from __future__ import annotations
 
+import sqlalchemy
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -18,12 +19,23 @@ from sqlalchemy import (
     MetaData,
     SmallInteger,
     Table,
-    Text,
+    TypeDecorator,
     and_,
 )
 
 BIG = BigInteger().with_variant(Integer(), "sqlite")
 """SQLite gives a row its number only if the column's type is INTEGER."""
+
+
+class Text(TypeDecorator[str]):
+    """What is asked for, as `rows.storable` has stored it: PostgreSQL refuses a text with the character 0."""
+
+    impl = sqlalchemy.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: object) -> str | None:
+        return None if value is None else value.replace("\0", "\ufffd")
+
 
 metadata = MetaData()
 
