@@ -41,8 +41,11 @@ from stream.core.privacy.masking import Privacy
 from stream.core.timestamps import utc
 
 MINUTE_US = 60_000_000
-MOST_MINUTES = 7 * 24 * 60
-"""Minutes of one chart."""
+MOST_TIME = timedelta(days=7)
+"""Of one chart."""
+
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+"""Far enough from the first moment that Python can tell to count back from any moment behind it."""
 
 EVENT_PLACE: tuple[Column[Any], ...] = (events.c.at_us, events.c.number, events.c.id)
 LOOSE_PLACE: tuple[Column[Any], ...] = (loose_events.c.at_us, loose_events.c.id)
@@ -204,11 +207,12 @@ class Archive:
     def calls_by_minute(self, wanted: CallFilter) -> list[MinuteCount]:
         """How many calls began in each minute, by outcome, in order. Minutes without calls are left out.
 
-        `since` is needed; at most MOST_MINUTES before `until` (or now) are counted.
+        `since` is needed; at most MOST_TIME before `until` (or now) are counted.
         """
         until = wanted.until or datetime.now(UTC)
-        earliest = until - timedelta(minutes=MOST_MINUTES)
-        since = max(wanted.since or earliest, earliest)
+        since = max(wanted.since or BEGINNING, BEGINNING)
+        if until - since > MOST_TIME:
+            since = until - MOST_TIME
         minute = calls.c.at_us - calls.c.at_us % MINUTE_US
         asked = msgspec.structs.replace(wanted, since=since, until=until)
         query = select(minute.label("minute"), calls.c.outcome, func.count().label("calls"))

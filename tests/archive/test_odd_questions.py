@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from stream.archive import cursors
 from stream.archive.questions import AlertFilter, BadCursorError, CallFilter
 from stream.archive.reader import Archive
 from tests.archive.kept import Keeper, replayed, values
+
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
 def test_a_text_with_the_character_0_finds_what_was_stored_for_it(kept: tuple[Keeper, Archive]) -> None:
@@ -41,3 +45,21 @@ def test_a_place_that_no_row_has_is_refused(kept: tuple[Keeper, Archive]) -> Non
         archive.alerts(AlertFilter(), after=cursors.write(1, "a\0"))
     with pytest.raises(BadCursorError):
         archive.events("twilio:conference:CF1", after=cursors.write(1, "\0"))
+
+
+@pytest.mark.parametrize("until", [FIRST, FIRST + timedelta(days=6), datetime(1970, 1, 3, tzinfo=UTC), LAST])
+@pytest.mark.parametrize("since", [FIRST, None, LAST])
+def test_no_moment_is_too_far_away_to_count_calls(
+    kept: tuple[Keeper, Archive], since: datetime | None, until: datetime
+) -> None:
+    assert kept[1].calls_by_minute(CallFilter(since=since, until=until)) == []
+
+
+def test_calls_are_counted_of_the_last_seven_days(kept: tuple[Keeper, Archive]) -> None:
+    keeper, archive = kept
+    keeper.keep(replayed("amd"))
+    began = datetime(2026, 3, 2, 10, 0, 0, tzinfo=UTC)
+    in_time, late = began + timedelta(days=7), began + timedelta(days=7, microseconds=1)
+    for since in (None, FIRST, began):
+        assert len(archive.calls_by_minute(CallFilter(since=since, until=in_time))) == 1
+        assert archive.calls_by_minute(CallFilter(since=since, until=late)) == []

@@ -17,13 +17,14 @@ from stream.archive.questions import AlertFilter, CallFilter
 from stream.core.alerting.rules import RULE_IDS, SEVERITIES
 from stream.core.events import FAMILIES
 from stream.core.statuses import STATUSES
-from stream.core.timestamps import SECOND_US, iso8601
+from stream.core.timestamps import iso8601
 from stream.core.verdicts.table import FAULTS
 from stream.service.tables.account_setting import PROVIDERS
 
 T = TypeVar("T")
 
 LONGEST = 200
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AGO = re.compile(r"([0-9]{1,5}) ?(m|min|h|d)")
 _UNIT_S = {"m": 60, "min": 60, "h": 3600, "d": 86_400}
 
@@ -89,8 +90,8 @@ class Asked:
             name, lambda text: read_moment(text, self._now), "a time, or how long ago: 2h, 15m, 3d"
         )
 
-    def whole(self, name: str) -> int | None:
-        return self._read(name, _whole, "a whole number")
+    def sip_code(self, name: str) -> int | None:
+        return self._read(name, _sip_code, "a number from 100 to 699")
 
     def number(self, name: str) -> float | None:
         return self._read(name, _number, "a number")
@@ -117,7 +118,7 @@ def call_filter(asked: Asked, accounts: frozenset[str] | None) -> CallFilter:
         fault=_one(asked.text("fault")),
         direction=asked.text("direction"),
         number=asked.text("number"),
-        sip_response_code=asked.whole("sip_response_code"),
+        sip_response_code=asked.sip_code("sip_response_code"),
         error_code=asked.text("error_code"),
         min_duration_s=asked.number("min_duration_s"),
         max_duration_s=asked.number("max_duration_s"),
@@ -144,15 +145,15 @@ def read_moment(text: str, now: datetime) -> datetime | None:
     if re.fullmatch(r".{10}[T ]\d{2}:\d{2}", text):
         text += ":00"
     us = iso8601(text if re.search(r"(Z|[+-]\d{2}:?\d{2})$", text[10:]) else text + "Z")
-    return None if us is None else datetime.fromtimestamp(us / SECOND_US, UTC)
+    return None if us is None else _EPOCH + timedelta(microseconds=us)
 
 
 def _one(value: str | None) -> tuple[str, ...]:
     return () if value is None else (value,)
 
 
-def _whole(text: str) -> int | None:
-    return int(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
+def _sip_code(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"[1-6][0-9]{2}", text) else None
 
 
 def _number(text: str) -> float | None:

@@ -58,7 +58,7 @@ def test_what_cannot_be_used_is_said_by_the_fields_title() -> None:
     assert asked.wrong == [
         "Outcome is not one that can be searched for.",
         "Since must be a time, or how long ago: 2h, 15m, 3d.",
-        "SIP code must be a whole number.",
+        "SIP code must be a number from 100 to 699.",
         "Talk, at least s must be a number.",
     ]
 
@@ -71,6 +71,8 @@ def test_what_cannot_be_used_is_said_by_the_fields_title() -> None:
         ("2026-03-01", datetime(2026, 3, 1, tzinfo=UTC)),
         ("2026-03-01 09:30", datetime(2026, 3, 1, 9, 30, tzinfo=UTC)),
         ("2026-03-01T09:30:05+02:00", datetime(2026, 3, 1, 7, 30, 5, tzinfo=UTC)),
+        ("0001-01-01", datetime(1, 1, 1, tzinfo=UTC)),
+        ("9999-12-31T23:59:59.999999Z", datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)),
         ("2026-13-01", None),
         ("99999999h", None),
         ("", None),
@@ -78,6 +80,13 @@ def test_what_cannot_be_used_is_said_by_the_fields_title() -> None:
 )
 def test_a_time_is_utc_unless_it_says_otherwise(text: str, moment: datetime | None) -> None:
     assert read_moment(text, NOW) == moment
+
+
+@pytest.mark.parametrize("code", ["99", "700", "99999", "0503"])
+def test_a_number_that_is_not_a_sip_code_is_refused(code: str) -> None:
+    asked = Asked(CALL_FIELDS, {"sip_response_code": code}, NOW)
+    assert call_filter(asked, None).sip_response_code is None
+    assert asked.wrong == ["SIP code must be a number from 100 to 699."]
 
 
 @given(st.dictionaries(st.sampled_from([one.name for one in CALL_FIELDS]), st.text(max_size=300)))
