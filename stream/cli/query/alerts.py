@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from stream.archive.questions import AlertFilter, RecordPage
-from stream.cli.query.filters import moment, page_options
+from stream.cli.query.filters import page_options, span
 from stream.cli.query.listing import Column, Row, chosen_format, output_options, print_rows
 from stream.cli.query.opening import asked
 from stream.cli.query.reader import CallReader
@@ -52,6 +52,8 @@ def command(
 ) -> None:
     """List the alerts that are firing; with --history, all that there were.
 
+    A TIME is 2026-03-02T10:00:00Z, or relative such as 2h or 3d ago.
+
     \b
     callstream alerts --conditions --check
     callstream alerts --history --rule webhook.failing --since 1d
@@ -61,10 +63,11 @@ def command(
     if conditions and (chosen["rule"] is not None or after is not None):
         raise Misuse("--conditions has neither --rule nor --after")
     form = chosen_format(output, as_json)
+    begin, end = span(since, until)
     wanted = AlertFilter(
         accounts=frozenset(accounts) or None,
-        since=moment(since),
-        until=moment(until),
+        since=begin,
+        until=end,
         state=None if history else state or "firing",
         **chosen,
     )

@@ -70,11 +70,12 @@ def call_filter(
     """Raises Misuse."""
     if failed and outcomes:
         raise Misuse("--failed and --outcome: one of them")
+    begin, end = span(since, until)
     return CallFilter(
         accounts=frozenset(accounts) or None,
         provider=provider,
-        since=moment(since),
-        until=moment(until),
+        since=begin,
+        until=end,
         status=statuses,
         outcome=NOT_ANSWERED if failed else outcomes,
         fault=faults,
@@ -88,7 +89,15 @@ def call_filter(
     )
 
 
-def moment(text: str | None) -> datetime | None:
+def span(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:
+    """`since` and `until` of a filter. Raises Misuse, also for a span without any time."""
+    begin, end = _moment(since), _moment(until)
+    if begin is not None and end is not None and begin >= end:
+        raise Misuse("--since must be before --until")
+    return begin, end
+
+
+def _moment(text: str | None) -> datetime | None:
     """A time as a person types it. Raises Misuse."""
     if text is None:
         return None

@@ -207,11 +207,13 @@ def test_the_history_has_what_is_resolved(tmp_path: Path) -> None:
     "arguments",
     [
         ["calls", "--since", "yesterday"],
+        ["calls", "--since", "1h", "--until", "2h"],
         ["calls", "--failed", "--outcome", "busy"],
         ["calls", "--after", "no-cursor"],
         ["calls", "--json", "-o", "csv"],
         ["calls", "--min-duration", "nan"],
         ["alerts", "--history", "--state", "firing"],
+        ["alerts", "--since", "1h", "--until", "2h"],
         ["alerts", "--conditions", "--rule", "call.failed"],
         ["call", "CA"],
         ["watch"],
