@@ -94,7 +94,10 @@ class ApiCallReader:
                 body = await _bounded(response)
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise NoAnswerError(f"{self._url} does not answer: {describe(error)}") from None
+            raise NoAnswerError(
+                f"{self._url} does not answer: {describe(error)}: does `callstream api` run there, and is "
+                "CALLSTREAM_API_URL right?"
+            ) from None
         if status == 404:
             return None
         if status == 400:

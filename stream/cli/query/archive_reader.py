@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 from stream.archive.questions import (
     AlertFilter,
@@ -15,6 +17,9 @@ from stream.archive.questions import (
 from stream.archive.reader import Archive
 from stream.cli.query.reader import NoAnswerError
 
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
+
 
 class ArchiveCallReader:
     """Reads the archive's database, in threads."""
@@ -24,28 +29,26 @@ class ArchiveCallReader:
         self.where = where
 
     async def calls(self, wanted: CallFilter, limit: int, after: str | None = None) -> CallPage:
-        try:
-            return await asyncio.to_thread(self._archive.calls, wanted, limit, after)
-        except ArchiveError as error:
-            raise NoAnswerError(str(error)) from None
+        return await self._ask(self._archive.calls, wanted, limit, after)
 
     async def call(self, key: str) -> CallHistory | None:
-        try:
-            return await asyncio.to_thread(self._archive.call, key)
-        except ArchiveError as error:
-            raise NoAnswerError(str(error)) from None
+        return await self._ask(self._archive.call, key)
 
     async def find(self, part: str, limit: int) -> list[str]:
-        try:
-            return await asyncio.to_thread(self._archive.find, part, None, limit)
-        except ArchiveError as error:
-            raise NoAnswerError(str(error)) from None
+        return await self._ask(self._archive.find, part, None, limit)
 
     async def alerts(self, wanted: AlertFilter, limit: int, after: str | None = None) -> RecordPage:
-        try:
-            return await asyncio.to_thread(self._archive.alerts, wanted, limit, after)
-        except ArchiveError as error:
-            raise NoAnswerError(str(error)) from None
+        return await self._ask(self._archive.alerts, wanted, limit, after)
 
     async def close(self) -> None:
         await asyncio.to_thread(self._archive.close)
+
+    async def _ask(
+        self, question: Callable[Arguments, Answer], *values: Arguments.args, **named: Arguments.kwargs
+    ) -> Answer:
+        try:
+            return await asyncio.to_thread(question, *values, **named)
+        except ArchiveError as error:
+            raise NoAnswerError(
+                f"{error}: does its database run, and is CALLSTREAM_ARCHIVE_URL right?"
+            ) from None

@@ -2,6 +2,7 @@
 
 The archive reads what the worker says, and removes them too.
 Exit code 0: they are forgotten. 1: no worker has confirmed it yet; it is done as soon as one reads it.
+5: the archive, which knows the calls of a number, does not answer.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import click
 import orjson
 
 from stream.archive.questions import MOST_ITEMS, ArchiveError, CallFilter
-from stream.cli.support.exit_codes import FAILED
+from stream.cli.support.exit_codes import FAILED, NO_ARCHIVE
 from stream.cli.support.startup import exit_on_error, quiet_clients, required_bootstrap
 from stream.cli.support.terminal import Fault, Misuse, say
 from stream.core.forgetting import FORGET, ForgetRequest, forgotten_id
@@ -60,11 +61,14 @@ def command(key: str | None, number: str | None, masked_too: bool, as_json: bool
         raise Misuse("either KEY or --number: one of them")
     if key is not None and CALL_KEY.fullmatch(key) is None:
         raise Misuse(NOT_A_KEY)
-    with exit_on_error(ArchiveError, away=(TimeoutError,), as_json=as_json):
+    with exit_on_error(away=(TimeoutError,), as_json=as_json):
         settings = load()
         bootstrap = required_bootstrap(settings)
         topics = names(settings.topic_prefix)
-        keys = [key] if key is not None else _of_number(settings, number or "", masked_too=masked_too)
+        try:
+            keys = [key] if key is not None else _of_number(settings, number or "", masked_too=masked_too)
+        except ArchiveError as error:
+            raise Fault(str(error), NO_ARCHIVE, as_json=as_json) from None
         cluster = connection(settings, FORGET, bootstrap)
         was_kept = asyncio.run(_forgotten(cluster, topics, keys)) if keys else {}
     for one, kept in was_kept.items():

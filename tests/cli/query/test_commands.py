@@ -232,6 +232,16 @@ def test_without_an_archive_the_command_says_what_to_start_and_makes_none(tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_does_not_answer_is_named_with_its_setting(tmp_path: Path) -> None:
+    nobody = "127.0.0.1:1"
+    done = run(tmp_path, "calls", CALLSTREAM_API_URL=f"http://{nobody}")
+    assert done.exit_code == 5
+    assert done.stderr.endswith(": does `callstream api` run there, and is CALLSTREAM_API_URL right?\n")
+    done = run(tmp_path, "calls", CALLSTREAM_ARCHIVE_URL=f"postgresql://user:word@{nobody}/calls")
+    assert done.exit_code == 5
+    assert done.stderr.endswith(": does its database run, and is CALLSTREAM_ARCHIVE_URL right?\n")
+
+
 def test_a_file_that_is_no_archive_is_named_without_a_traceback(tmp_path: Path) -> None:
     (tmp_path / "archive.sqlite").write_text("not a database, but long enough to be taken for one")
     done = run(tmp_path, "call", "CA1")

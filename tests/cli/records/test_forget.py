@@ -97,5 +97,5 @@ def test_without_an_archive_no_number_is_looked_for(tmp_path: Path) -> None:
     result = run(
         "--number", "+15551234567", CALLSTREAM_KAFKA="127.0.0.1:1", CALLSTREAM_DATA_DIR=str(tmp_path)
     )
-    assert result.exit_code == 2
+    assert result.exit_code == 5
     assert "the archive does not answer" in result.stderr
