@@ -114,8 +114,8 @@ def _verdict(timeline: CallTimeline) -> list[RenderableType]:
     for one in verdict.evidence[:MOST_EVIDENCE]:
         speaks = f" speaks for {one.fault}" if one.fault not in (None, "unknown") else ""
         detail = f" {one.detail}" if one.detail else ""
-        by = ", ".join(short_source(source) for source in one.sources)
-        lines.append(fact("", f"{one.fact} {one.value}{detail}{speaks} [{by}]"))
+        by = f" [{', '.join(map(short_source, one.sources))}]" if one.sources else ""
+        lines.append(fact("", f"{one.fact} {one.value}{detail}{speaks}{by}"))
     if (more := len(verdict.evidence) - MOST_EVIDENCE) > 0:
         lines.append(fact("", f"and {more} more"))
     return lines

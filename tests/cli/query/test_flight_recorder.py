@@ -64,6 +64,13 @@ def test_a_narrow_terminal_has_two_lines_for_each_row() -> None:
     ]
 
 
+def test_evidence_that_callstream_has_counted_itself_names_no_source() -> None:
+    assert drawn("busy", 72)[7:9] == [
+        "            status busy speaks for callee [call]",
+        "            ring_s 3",
+    ]
+
+
 def test_what_never_came_is_said_where_it_belongs() -> None:
     lines = drawn("gap-expired", 72)
     at = lines.index("         ? callback 1 never came: nothing closed the gap")
