@@ -81,7 +81,7 @@ def api(context: click.Context, verbose: bool) -> None:
         _run("api", verbose)
 
 
-@api.command("token")
+@api.command("token", short_help="Make a token.")
 @click.argument("name")
 @click.option(
     "--scope",
@@ -113,7 +113,7 @@ def notify(context: click.Context, verbose: bool) -> None:
         _run("notify", verbose)
 
 
-@notify.command("test")
+@notify.command("test", short_help="Send a sink one notification of each shape.")
 @click.argument("sink")
 def notify_test(sink: str) -> None:
     """Send SINK one notification of each shape, which says that it is a test."""

@@ -91,7 +91,7 @@ def command(
     seconds: float | None,
     plain: bool,
 ) -> None:
-    """Everything on this machine: broker, topics, gateway, worker, poller, simulator."""
+    """Everything on this machine: broker, topics, all roles, simulator."""
     if no_simulate and incident is not None:
         raise Misuse("--incident needs the simulator: not with --no-simulate")
     quiet_clients()

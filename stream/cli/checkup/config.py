@@ -20,7 +20,7 @@ def command() -> None:
     """What the settings say, from the environment and the TOML file."""
 
 
-@command.command("check")
+@command.command("check", short_help="Say everything that is wrong with them.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
 def check(as_json: bool) -> None:
     """Say everything that is wrong with the settings, tables and secret files included. Starts nothing.

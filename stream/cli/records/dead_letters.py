@@ -128,7 +128,7 @@ def command() -> None:
     quiet_clients()
 
 
-@command.command("list")
+@command.command("list", short_help="List them, one a line.")
 @choosing
 @json_option
 def list_letters(as_json: bool, **chosen: Any) -> None:
@@ -140,7 +140,7 @@ def list_letters(as_json: bool, **chosen: Any) -> None:
         say(f"{found.total():,} dead letters{': ' if counts else ''}{counts}", err=True)
 
 
-@command.command("show")
+@command.command("show", short_help="Show all of one.")
 @click.argument("letter_id", metavar="ID")
 @click.option("--raw", is_flag=True, help="Do not mask what the provider sent: numbers, names, secrets.")
 @json_option
@@ -157,7 +157,7 @@ def show_letter(letter_id: str, raw: bool, as_json: bool) -> None:
         say(f"header {name}", said)
 
 
-@command.command("redrive")
+@command.command("redrive", short_help="Write them back to their topics.")
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @choosing
 @click.option("--all", "everything", is_flag=True, help="All dead letters.")

@@ -66,9 +66,9 @@ def command(
 ) -> None:
     """Print the records of TOPIC, one JSON value a line.
 
-    TOPIC is callbacks, polled, events, ended, alerts, alerts_active, fetches, polling or dead_letters, or a
-    full name such as calls.alerts.v1. In callbacks, polled and dead_letters numbers, names and secrets are
-    masked unless --raw is given.
+    TOPIC is callbacks, polled, events, ended, alerts, alerts_active, fetches, polling, scopes or
+    dead_letters, or a full name such as calls.alerts.v1. In callbacks, polled and dead_letters numbers, names
+    and secrets are masked unless --raw is given.
 
     --where takes the path of a field, and may come several times: values of one field are alternatives, and
     all fields must agree. On a terminal errors and failures are red, warnings yellow.

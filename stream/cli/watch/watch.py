@@ -29,7 +29,7 @@ def command(**chosen: Any) -> None:
     """Watch open conditions and failed calls, live. It reads a running callstream and changes nothing.
 
     Up and down choose, Enter opens a call's timeline, o its page, / filters, v lists by time, p pauses, q
-    ends.
+    ends. A TIME is 2026-03-02T10:00:00Z, or relative such as 2h or 3d ago.
     """
     if not is_interactive():
         raise Misuse("watch needs a terminal; `callstream calls` and `callstream alerts` do not")

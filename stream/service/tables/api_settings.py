@@ -31,7 +31,7 @@ class ApiFields:
     api_token: str = setting(
         "",
         "a bearer token that reads all accounts, numbers masked; empty and no `CALLSTREAM_API_TOKENS`: only "
-        "requests from this machine are answered",
+        "requests from this machine are answered. Commands send it to `CALLSTREAM_API_URL`",
         kinds.text,
         secret=True,
     )
