@@ -79,5 +79,8 @@ async def _names_key(response: aiohttp.ClientResponse, words: tuple[str, ...]) -
     """Whether an answer says that the key is wrong."""
     if not words:
         return False
-    said = (await response.content.read(ANSWER_BYTES)).decode(errors="replace").lower()
-    return any(word in said for word in words)
+    said = b""
+    while len(said) < ANSWER_BYTES and (part := await response.content.read(ANSWER_BYTES - len(said))):
+        said += part  # it may come in pieces
+    text = said.decode(errors="replace").lower()
+    return any(word in text for word in words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import shutil
@@ -12,6 +13,8 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from stream.broker.ports import free_port
 from stream.cli.local.observability import ALERTMANAGER, alertmanager_command, routes
@@ -126,6 +129,24 @@ async def test_a_wrong_routing_key_is_corrected_by_a_person_and_refuses_no_alert
         stub.answers, stub.texts = {"pagerduty": [400]}, {"pagerduty": text}
         (setting,) = (one for one in stub.settings() if one.type == "pagerduty")
         assert await post(http, pagerduty.request(setting, told(condition()))) == expected
+
+
+async def test_an_answer_that_comes_in_pieces_is_read_to_its_end() -> None:
+    async def in_pieces(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(status=400)
+        await answer.prepare(request)
+        for part in (b"Invalid ", b"routing key"):
+            await answer.write(part)
+            await asyncio.sleep(0.05)
+        return answer
+
+    app = web.Application()
+    app.router.add_post("/", in_pieces)
+    async with TestServer(app, host="127.0.0.1") as server, client.session() as http:
+        answer = await post(
+            http, SinkRequest(str(server.make_url("/")), b"{}", wrong_key=pagerduty.WRONG_KEY)
+        )
+    assert answer == SinkAnswer(FAILED, "status 400, the key is wrong")
 
 
 async def test_a_sink_says_how_long_it_wants_peace_and_one_that_is_not_there_is_named_by_its_error() -> None:
