@@ -283,9 +283,11 @@ class SinkWorker:
     def _committable(self) -> dict[int, tuple[int, str]]:
         found = {}
         for number, offsets in self._offsets.items():
-            at = offsets.position() if offsets.undone else self._next[number]
-            metadata = offsets.metadata()
-            if at is not None and (at, metadata) != self._committed.get(number):
+            at, metadata = offsets.position() or 0, offsets.metadata()
+            if not offsets.undone:
+                # Not before what an owner before us has done, although we have not read it again.
+                at = max(at, self._next[number])
+            if (at, metadata) != self._committed.get(number):
                 found[number] = at, metadata
         return found
 

@@ -216,6 +216,22 @@ async def test_a_worker_that_takes_over_a_flood_reads_it_again() -> None:
     reading.cancel()
 
 
+async def test_what_an_owner_before_us_has_sent_is_committed_before_it_is_read_again() -> None:
+    """Else another rebalance, moments later, would have all of it sent again."""
+    before = Offsets()
+    for offset in range(5, 100):
+        before.take(offset)
+        before.done(offset if offset > 5 else -1)
+    worker = Handed().worker
+    ours = Offsets.restored(5, before.metadata())
+    worker._offsets, worker._next = {0: ours, 1: Offsets()}, {0: 5, 1: 17}
+    assert worker._committable() == {0: (5, before.metadata()), 1: (17, "")}
+    ours.take(5)
+    ours.done(5)
+    worker._next[0] = 6
+    assert worker._committable()[0] == (100, "")
+
+
 @pytest.mark.parametrize(
     ("headers", "fires", "waits"), [((), False, True), (CAME, False, False), (CAME, True, True)]
 )
