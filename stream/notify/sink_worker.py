@@ -233,7 +233,7 @@ class SinkWorker:
             later = pending.taken[pending.tried :]
             del pending.taken[pending.tried :]
             await self._bury(pending, answer)
-            if not later:
+            if not later or self._offsets is not owned:
                 return 0.0
             pending.taken, pending.tried_s = later, None
         self._grouping.put_back(pending)

@@ -182,6 +182,21 @@ async def test_what_came_after_the_first_attempt_has_its_own_time() -> None:
     assert ([one.alert.revision for one in left.taken], left.tried_s) == ([2], None)
 
 
+async def test_a_partition_that_is_revoked_while_dead_letters_are_written_leaves_nothing_behind() -> None:
+    handed = Handed(SinkAnswer(FAILED, "status 503"))
+    worker = handed.worker
+    pending = PendingGroup(handed.route, condition().group, 0.0)
+    pending.tried_s, pending.tried = -1e12, 1
+    pending.taken = [TakenAlert(condition(revision=number), None, lambda: None) for number in (1, 2)]
+
+    async def slow(*_: object) -> None:
+        await worker._revoked()
+
+    worker._write_dead_letters = slow
+    assert await worker._hand_over(pending) == 0
+    assert worker._grouping.next_s() is None
+
+
 async def test_a_flood_of_facts_does_not_keep_what_is_behind_it_from_being_read_for_an_interval() -> None:
     handed = Handed()
     handed.worker._offsets = {0: Offsets()}
