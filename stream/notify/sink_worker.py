@@ -217,7 +217,8 @@ class SinkWorker:
         if answer.outcome != TAKEN and self._offsets is not owned:
             return 0.0  # revoked meanwhile: the next owner reads them again
         now_s = time.monotonic()
-        self._metrics.requested(self.name, pending.route.name, ok=answer.outcome == TAKEN)
+        ok, refused = answer.outcome == TAKEN, answer.outcome == REFUSED
+        self._metrics.requested(self.name, pending.route.name, ok=ok, refused=refused)
         if answer.outcome == TAKEN:
             self._grouping.sent(pending, now_s)
             await self._done(pending, "sent")

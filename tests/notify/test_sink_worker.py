@@ -96,20 +96,22 @@ async def test_a_sink_that_fails_is_waited_for_longer_each_time_and_as_long_as_i
 
 
 @pytest.mark.parametrize(
-    ("answer", "tried_s", "error"),
+    ("answer", "tried_s", "error", "up"),
     [
-        (SinkAnswer(REFUSED, "status 400"), None, "the sink s answered status 400"),
-        (SinkAnswer(FAILED, "status 503"), -1e12, "the sink s answered status 503"),
-        (KeyError("+15005550006"), None, "the sink s answered KeyError"),
+        (SinkAnswer(REFUSED, "status 400"), None, "the sink s answered status 400", 1),
+        (SinkAnswer(FAILED, "status 503"), -1e12, "the sink s answered status 503", 0),
+        (KeyError("+15005550006"), None, "the sink s answered KeyError", 1),
     ],
 )
 async def test_what_will_never_be_taken_is_a_dead_letter(
-    answer: SinkAnswer | Exception, tried_s: float | None, error: str
+    answer: SinkAnswer | Exception, tried_s: float | None, error: str, up: float
 ) -> None:
-    """Refused, not taken in its time, or not made because of a fault of ours."""
+    """Refused, not taken in its time, or not made because of a fault of ours. Only the second says that the
+    sink is down, until it takes something.
+    """
     handed = Handed(answer)
     assert await handed.hand_over(tried_s) == 0
-    assert (handed.done, handed.dead) == (["done"], [("undeliverable", error)])
+    assert (handed.done, handed.dead, handed.up()) == (["done"], [("undeliverable", error)], up)
 
 
 async def test_who_has_no_partitions_any_more_says_nothing_of_the_sink() -> None:

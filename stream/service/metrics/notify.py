@@ -69,10 +69,10 @@ class NotifyMetrics(MetricRegistry):
             self.gauge(ALERT_SINK_UP, sink).set(1)
             self.waiting(sink, 0)
 
-    def requested(self, sink: str, route: str, *, ok: bool) -> None:
-        """A sink has answered, or has not."""
+    def requested(self, sink: str, route: str, *, ok: bool, refused: bool = False) -> None:
+        """A sink has answered, or has not. `refused`: it will not take this one, but others."""
         self.count(ALERT_SINK_REQUESTS, sink, route, REQUEST_OUTCOMES[not ok])
-        self.gauge(ALERT_SINK_UP, sink).set(ok)
+        self.gauge(ALERT_SINK_UP, sink).set(ok or refused)
 
     def nothing_waits(self, sink: str) -> None:
         """What waited for a sink is another process's now: that one says whether the sink takes it."""
