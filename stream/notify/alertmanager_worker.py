@@ -67,7 +67,8 @@ class AlertmanagerWorker:
             if failed:
                 backoff_s = min(RETRY_S * 2.0**failures, LONGEST_RETRY_S)
                 failures = min(failures + 1, 10)
-                await asyncio.sleep(max(backoff_s, failed[0].retry_s))
+                # However long it wants peace: what is not posted ends there.
+                await asyncio.sleep(max(backoff_s, min(failed[0].retry_s, REPOST_S)))
                 continue
             failures = 0
             try:
