@@ -167,7 +167,7 @@ class RefusedRequests:
             try:
                 self._log(await asyncio.to_thread(self._find, one), one.now_s)
             except Exception as error:  # noqa: BLE001  # the doctor's own fault must not reach the gateway
-                if one.now_s - self._failure_logged_s >= LOG_AGAIN_S:
+                if abs(one.now_s - self._failure_logged_s) >= LOG_AGAIN_S:
                     self._failure_logged_s = one.now_s
                     log.error("The signature doctor failed on a refused request: %s", type(error).__name__)
             del one  # nothing of the request is left during the pause
@@ -195,7 +195,8 @@ class RefusedRequests:
         return finding
 
     def _log(self, finding: Finding, now_s: float) -> None:
-        self._logged = [(one, at_s) for one, at_s in self._logged if now_s - at_s < LOG_AGAIN_S]
+        # A clock that was set back must not silence a finding until it is there again.
+        self._logged = [(one, at_s) for one, at_s in self._logged if abs(now_s - at_s) < LOG_AGAIN_S]
         if any(one.identity == finding.identity for one, _ in self._logged):
             return
         self._logged = [*self._logged[1 - KEPT :], (finding, now_s)]

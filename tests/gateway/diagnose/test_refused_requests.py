@@ -141,6 +141,8 @@ async def test_what_goes_on_is_said_once_and_counted(
         assert len(warnings(caplog)) == 1
         queue.offer(request, route, reason, now_s + 301)
         await until(lambda: len(warnings(caplog)) == 2)
+        queue.offer(request, route, reason, now_s - 7200)  # the clock was set back
+        await until(lambda: len(warnings(caplog)) == 3)
 
 
 async def test_memory_is_bounded_whatever_the_paths_and_the_newest_of_a_kind_is_kept(tmp_path: Path) -> None:
