@@ -24,6 +24,9 @@ from stream.core.privacy.phone_numbers import HASH, Show, digits_of, masked_numb
 from stream.core.privacy.sensitive_names import Kind, kind_of, kind_of_header
 
 DEPTH_LIMIT = 32
+AROUND_A_BODY = 8
+"""Levels around a body in what is shown of it, at most."""
+
 MAX_NESTING = 3
 """Levels of texts within texts (JSON in a form in JSON) that are parsed. Deeper ones are redacted."""
 
@@ -94,8 +97,8 @@ class Privacy:
         return self._free[text]
 
     def json(self, value: Any) -> Any:
-        """Parsed JSON, masked. Raises DecodeError(`too_deep`)."""
-        return self._value(value, None, 0)
+        """Parsed JSON, masked. Raises DecodeError(`too_deep`): it may be an event or a row around a body."""
+        return self._value(value, None, -AROUND_A_BODY)
 
     def apply(self, reading: Reading) -> None:
         """Mask a reading in place. Raises DecodeError(`too_deep`) if its body is nested too deeply."""
