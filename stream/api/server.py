@@ -21,7 +21,7 @@ CONNECTIONS_AT_MOST = 1000
 HEAD_BYTES = 32_768
 KEEP_ALIVE_S = 30
 HEAD_S = 10.0
-"""For all headers of a connection's first request."""
+"""For all headers of a request, from its first byte; of a connection's first one, from the connection."""
 
 UNREAD_S = 30.0
 """For a client that does not read its answer, or its live stream."""
@@ -31,25 +31,32 @@ CLOSE_S = 3
 
 
 class BoundedProtocol(H11Protocol):
-    """One connection, which is closed if its first request does not come in time."""
+    """One connection, which is closed if a request that was begun does not come in time."""
 
     _unread: asyncio.TimerHandle | None = None
-    has_asked = False
-    """Whether all headers of a request have come."""
+    _head: asyncio.TimerHandle | None = None
+    """Runs while a request is to come."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._first = self.loop.call_later(HEAD_S, self._silent)
+        self._head = self.loop.call_later(HEAD_S, transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._first.cancel()
+        self._head_ended()
         if self._unread is not None:
             self._unread.cancel()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        # With the first byte, uvicorn ends its own limit on the time between two requests.
+        if self._head is None and not self._is_answering:
+            self._head = self.loop.call_later(HEAD_S, self.transport.abort)
+
     def handle_events(self) -> None:
         super().handle_events()
-        self.has_asked = self.has_asked or self.scope is not None
+        if self._is_answering:
+            self._head_ended()
 
     def pause_writing(self) -> None:
         """The client does not read its answer."""
@@ -61,9 +68,15 @@ class BoundedProtocol(H11Protocol):
         if self._unread is not None:
             self._unread.cancel()
 
-    def _silent(self) -> None:
-        if not self.has_asked:
-            self.transport.abort()
+    @property
+    def _is_answering(self) -> bool:
+        cycle: Any = self.cycle  # None before the first request
+        return cycle is not None and not cycle.response_complete
+
+    def _head_ended(self) -> None:
+        if self._head is not None:
+            self._head.cancel()
+            self._head = None
 
 
 class _Server(Server):

@@ -108,6 +108,40 @@ async def test_a_client_that_sends_no_request_is_cut_off(
                 assert await _rest(reader) == b""
 
 
+@pytest.mark.parametrize("first", ["", "Content-Length: 9\r\n"])
+async def test_a_client_that_begins_another_request_and_does_not_end_it_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    monkeypatch.setattr(server, "HEAD_S", 0.3)
+    async with (
+        service.serving(settings(tmp_path)) as api,
+        connected(api.url) as (reader, writer),
+        asyncio.timeout(5),
+    ):
+        writer.write(f"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n{first}\r\n".encode())
+        assert await reader.readuntil(b"\r\n") == b"HTTP/1.1 200 OK\r\n"
+        await asyncio.sleep(0.4)
+        writer.write(b"G")
+        await _rest(reader)
+
+
+async def test_a_client_may_rest_between_two_requests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "HEAD_S", 0.2)
+    async with (
+        service.serving(settings(tmp_path)) as api,
+        connected(api.url) as (reader, writer),
+        asyncio.timeout(5),
+    ):
+        for _ in range(3):
+            writer.write(b"HEAD /openapi.json HTTP/1.1\r\nHost: ")
+            await asyncio.sleep(0.05)
+            writer.write(b"localhost\r\n\r\n")
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 OK")
+            await asyncio.sleep(0.3)
+
+
 async def _rest(reader: asyncio.StreamReader) -> bytes:
     try:
         return await reader.read()
