@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from stream.core.delivery.audit import AuditedCallback
+from stream.core.forgetting import FORGET
 from stream.core.verdicts.decision import Verdict
 
 Kind = Literal["event", "missing", "alert"]
@@ -199,3 +200,8 @@ class CallTimeline(msgspec.Struct, kw_only=True):
     conflicts: list[Disagreement]
     completeness: ReportedSources
     rows: list[TimelineRow]
+
+    @property
+    def forgotten(self) -> bool:
+        """Whether nothing is known of it but that an operator had it forgotten, at `started_at`."""
+        return self.completeness.seen == [FORGET]

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from stream.timeline.call_timeline import CallTimeline, TimelineRow
 from stream.timeline.timeline_of import timeline_of
-from tests.agents.batches import TOPICS, to
+from tests.agents.batches import TOPICS, Lane, Written, to
+from tests.agents.test_forget import a_request
 from tests.replay.replaying import read_trace, written_by
 
 Said = dict[str, Any]
@@ -48,6 +49,11 @@ def recorded_calls(trace: str) -> dict[str, RecordedCall]:
 def recorded(trace: str) -> RecordedCall:
     """The first call of a trace."""
     return next(iter(recorded_calls(trace).values()))
+
+
+def forgotten() -> list[Written]:
+    """What a worker writes when a call is forgotten of which it keeps nothing."""
+    return Lane().run([a_request(60, 100)])
 
 
 def lines_of(rows: list[TimelineRow]) -> list[str]:

@@ -91,8 +91,10 @@ def facts(call: CallTimeline) -> list[tuple[str, str, str]]:
     found: list[tuple[str, str | None, str]] = [
         ("From", call.from_, ""),
         ("To", call.to, ""),
-        ("Started", moment(call.started_at) if call.started_at else None, _quality(call.started_at_quality)),
     ]
+    if call.started_at is not None:
+        name = "Forgotten" if call.forgotten else "Started"
+        found.append((name, moment(call.started_at), _quality(call.started_at_quality)))
     ended = next((one for one in call.phases if one.name == "ended"), None)
     if ended is not None and ended.at is not None:
         found.append(("Ended", moment(ended.at), _quality(ended.quality)))
@@ -134,8 +136,9 @@ def ticket(call: CallTimeline, link: str) -> str:
     lines = [f"Call {call.call_id} ({call.provider})"]
     if call.account:
         lines.append(f"Account: {call.account}")
-    outcome = words(call.outcome) if call.ended else "not ended"
-    lines.append(f"Outcome: {outcome}, status {call.status or UNKNOWN}")
+    if not call.forgotten:
+        outcome = words(call.outcome) if call.ended else "not ended"
+        lines.append(f"Outcome: {outcome}, status {call.status or UNKNOWN}")
     lines += [
         f"{name}: {value}{f' ({note})' if note else ''}"
         for name, value, note in facts(call)

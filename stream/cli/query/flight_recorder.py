@@ -28,6 +28,11 @@ def flight_recorder(timeline: CallTimeline, width: int) -> Group:
 
 
 def _head(timeline: CallTimeline) -> list[RenderableType]:
+    if timeline.forgotten:
+        return [
+            text(timeline.key, "bold"),
+            text("forgotten on request: nothing of it is kept but this", "bold yellow"),
+        ]
     status = timeline.status or "status unknown"
     if timeline.outcome is not None and timeline.outcome != status.replace("-", "_"):
         status += f" ({timeline.outcome})"

@@ -20,7 +20,9 @@ from stream.api.ui.routes import routes
 from stream.archive.reader import Archive
 from tests.api.clients import ALL, NUMBERS_A, READ_A, READ_B, bearer, client
 from tests.api.ui.stored_calls import EDGES, FAILING, FOREIGN, MISSING, key_of, moved, replayed, stored
-from tests.archive.kept import an_archive
+from tests.archive.kept import an_archive, told_by
+from tests.core.deliveries import TWILIO_KEY
+from tests.timeline.recorded import forgotten
 
 PAGES = (
     "/ui",
@@ -197,6 +199,15 @@ def test_text_of_a_provider_stays_text(tmp_path: Path) -> None:
             assert not {"\u202e", "\x1b"} & set(page)
             assert "onload=x 49" not in page
         assert "&lt;script&gt;alert(1)&lt;/script&gt;\\u202e\\u001b[31m" in page
+
+
+def test_the_page_of_a_forgotten_call_expects_nothing_of_it(tmp_path: Path) -> None:
+    with an_archive(tmp_path) as (keeper, archive), client(archive, routes()) as site:
+        keeper.keep(told_by(forgotten()))
+        page = text_of(site.get(call_path(TWILIO_KEY), headers=bearer(ALL)).text)
+    assert "The call was forgotten on request: nothing of it is kept but this. Facts Forgotten 20" in page
+    assert "Still expected nothing" in page
+    assert "ended" not in page
 
 
 def test_an_archive_that_is_away_is_said_and_tried_again(

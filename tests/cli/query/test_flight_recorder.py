@@ -10,13 +10,21 @@ import pytest
 from stream.cli.query.flight_recorder import flight_recorder
 from stream.cli.query.words import seconds, short_id, time_of_day
 from stream.cli.support.drawing import PlainConsole
+from stream.timeline.call_timeline import CallTimeline
+from stream.timeline.timeline_of import timeline_of
+from tests.agents.batches import TOPICS, to
+from tests.core.deliveries import TWILIO_KEY
 from tests.replay.replaying import TRACES
-from tests.timeline.recorded import recorded
+from tests.timeline.recorded import forgotten, recorded
 
 
 def drawn(trace: str, width: int) -> list[str]:
+    return lines_of(recorded(trace).timeline, width)
+
+
+def lines_of(timeline: CallTimeline, width: int) -> list[str]:
     console = PlainConsole(width=width, file=io.StringIO(), force_terminal=False)
-    console.print(flight_recorder(recorded(trace).timeline, width))
+    console.print(flight_recorder(timeline, width))
     return [line.rstrip() for line in console.file.getvalue().splitlines()]
 
 
@@ -68,6 +76,16 @@ def test_evidence_that_callstream_has_counted_itself_names_no_source() -> None:
     assert drawn("busy", 72)[7:9] == [
         "            status busy speaks for callee [call]",
         "            ring_s 3",
+    ]
+
+
+def test_of_a_forgotten_call_nothing_is_expected() -> None:
+    (event,) = to(TOPICS.events, forgotten())
+    lines = lines_of(timeline_of(None, [event.json], []), 100)
+    assert lines[:3] == [
+        TWILIO_KEY,
+        "forgotten on request: nothing of it is kept but this",
+        "",
     ]
 
 
