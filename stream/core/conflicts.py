@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from functools import reduce
 from itertools import combinations
-from operator import attrgetter, or_
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from stream.core.call.lifecycle import Lifecycle
@@ -100,7 +99,7 @@ _VALUE_OF: dict[Callable[[TimelineEntry], Span | None], Callable[[TimelineEntry]
     TimelineEntry.sip_response_codes: attrgetter("sip_response_code"),
 }
 _COMPARED = tuple((rule, rule.span, _VALUE_OF[rule.span]) for rule in RULES if rule.span is not None)
-_number_of, _sources_of, _others_of = map(attrgetter, ("number", "sources", "others"))
+_others_of = attrgetter("others")
 _NOTHING = frozenset({None})
 
 
@@ -124,12 +123,12 @@ def _conflicts_of(call: Call, lifecycle: Lifecycle) -> list[dict[str, Any]]:
         conflicts.append(
             {"field": "status", "values": sorted(lifecycle.statuses), "chosen": lifecycle.end.status}
         )
-    numbers = [*map(_number_of, call.lifecycle)]
-    if len({*numbers} - _NOTHING) < len(numbers) - numbers.count(None):
+    has_double_numbers, is_told_apart = _may_disagree(call)
+    if has_double_numbers:
         for number, values in _double_numbers(call).items():
             conflicts.append({"field": f"sequence_number {number}", "values": values, "chosen": values[-1]})
-    if _is_told_apart(call):
-        told = defaultdict[str | None, list[TimelineEntry]](list)
+    if is_told_apart:
+        told: defaultdict[str | None, list[TimelineEntry]] = defaultdict(list)
         for entry in call.lifecycle:
             told[entry.status].append(entry)
         # Where sources disagree on how it ended, they mean different ends.
@@ -156,10 +155,21 @@ def newly_found(call: Call, conflicts: list[dict[str, Any]]) -> list[StateConfli
     return [StateConflict(call.provider, field) for field in new]
 
 
-def _is_told_apart(call: Call) -> bool:
-    """Whether several sources, or several reports of one event, could disagree at all."""
-    sources = reduce(or_, map(_sources_of, call.lifecycle), 0)
-    return bool(sources & (sources - 1)) or not _NOTHING.issuperset(map(_others_of, call.lifecycle))
+def _may_disagree(call: Call) -> tuple[bool, bool]:
+    """Whether a sequence number occurs twice; whether there are several sources, or reports of one event."""
+    numbers = set()
+    has_double_numbers = is_told_apart = False
+    sources = 0
+    for entry in call.lifecycle:
+        number = entry.number
+        if number is not None:
+            if number in numbers:
+                has_double_numbers = True
+            numbers.add(number)
+        sources |= entry.sources
+        if entry.others is not None:
+            is_told_apart = True
+    return has_double_numbers, is_told_apart or sources & (sources - 1) != 0
 
 
 def _may_differ(entries: list[TimelineEntry], value_of: Callable[[TimelineEntry], Any]) -> bool:

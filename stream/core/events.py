@@ -6,7 +6,7 @@ fields.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -62,9 +62,10 @@ class Envelope(msgspec.Struct, gc=False):
     """A raw envelope: one delivery as the gateway or the poller wrote it.
 
     `received_at` is canonical (UTC, six fraction digits, `Z`), `received_us` the same in microseconds since
-    1970. The decoder owns `body` and may modify it.
+    1970. The decoder owns `body` and may modify it. `is_form`: all values of `body` are known to be texts.
     """
 
+    is_form: ClassVar[bool] = False
     source: str
     received_at: str
     body: dict[str, Any]
@@ -202,6 +203,7 @@ class Reading(msgspec.Struct, gc=False):
     - `evidence`: (fact, value) of what may say whose fault the call's end was, in the words of the verdict's
       table: codes and words, never an address. The event's own error code need not be among them.
     - `sent`: a callback that was sent, in a provider's record of its delivery.
+    - `is_form`: all values of the event's attributes are known to be texts.
     """
 
     event: Event
@@ -219,6 +221,7 @@ class Reading(msgspec.Struct, gc=False):
     evidence: tuple[tuple[str, str], ...] = ()
     sent: SentCallback | None = None
     fingerprint: int = 0
+    is_form: bool = False
 
     @property
     def is_fault(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 import orjson
@@ -16,7 +16,7 @@ import orjson
 from stream.core.events import DecodeError, Delivery, Envelope
 from stream.core.fetches import FETCH_RESULT
 from stream.core.forgetting import FORGET
-from stream.core.sources import SOURCES
+from stream.core.sources import SOURCES, TWILIO_STATUS_CALLBACK
 from stream.core.timestamps import instant, iso8601, utc
 
 VERSION = 1
@@ -42,7 +42,17 @@ class _WrittenEnvelope(Envelope, gc=False, kw_only=True):
     ordinal: Annotated[int, msgspec.Meta(ge=0, lt=1 << 31)] = 0
 
 
+class _WrittenForm(_WrittenEnvelope, gc=False, kw_only=True):
+    """One of a status callback: the parser makes sure that the form's values are texts."""
+
+    is_form: ClassVar[bool] = True
+    body: dict[str, str]
+
+
 _decode = msgspec.json.Decoder(_WrittenEnvelope).decode
+_decode_form = msgspec.json.Decoder(_WrittenForm).decode
+_STATUS_CALLBACK = orjson.dumps({"v": VERSION, "source": TWILIO_STATUS_CALLBACK}).removesuffix(b"}")
+"""How the usual envelope begins."""
 
 
 def write_envelope(
@@ -80,8 +90,9 @@ def read_envelope(value: bytes | None) -> Envelope:
         raise DecodeError("not_an_object", "the value is null")
     if len(value) > VALUE_LIMIT_BYTES:
         raise DecodeError("too_large", f"{len(value)} bytes are more than {VALUE_LIMIT_BYTES}")
+    decode = _decode_form if value.startswith(_STATUS_CALLBACK) else _decode
     try:
-        envelope = _decode(value)
+        envelope = decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return _decode_leniently(value)
     received_us = _canonical(envelope.received_at)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.core.events import DecodeError, Delivery, Envelope
+from stream.core.sources import TWILIO_STATUS_CALLBACK
 from stream.kafka.envelope_codec import (
     VALUE_LIMIT_BYTES,
     _decode_leniently,
@@ -143,7 +144,10 @@ times = st.one_of(
         {},
         optional={
             "received_at": times,
-            "body": st.dictionaries(st.text(max_size=4), anything, max_size=4),
+            "source": st.sampled_from(["twilio_call_event", TWILIO_STATUS_CALLBACK]),
+            "body": st.dictionaries(
+                st.text(max_size=4), st.one_of(st.text(max_size=4), anything), max_size=4
+            ),
             "delivery": anything,
             "account": st.one_of(st.none(), st.text(max_size=8)),
             "ordinal": st.one_of(st.none(), st.integers(-1, 2**31)),
@@ -160,6 +164,19 @@ def test_an_envelope_says_the_same_whichever_way_it_is_read(said: dict[str, Any]
             return refused.reason
 
     assert told(read_envelope) == told(_decode_leniently)
+
+
+@pytest.mark.parametrize(
+    ("body", "is_form"),
+    [({"CallSid": "CA1"}, True), ({"To": ["1", "2"]}, False), ({"To": None}, False), ({"To": 1}, False)],
+)
+def test_a_form_is_known_as_one_where_all_of_it_is_texts(body: dict[str, Any], is_form: bool) -> None:
+    envelope = read_envelope(orjson.dumps(RAW | {"source": TWILIO_STATUS_CALLBACK, "body": body}))
+    assert (envelope.body, envelope.is_form) == (body, is_form)
+
+
+def test_no_envelope_says_of_itself_that_it_is_a_form() -> None:
+    assert not read_envelope(orjson.dumps(RAW | {"is_form": True})).is_form
 
 
 def test_the_headers_of_a_dead_letter_say_why_and_where_from_and_then_its_own() -> None:

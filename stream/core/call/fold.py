@@ -243,7 +243,8 @@ def _follow(
     """
     for reading in new:
         _count(call, reading, envelope.received_us, effects, policy)
-    alarming, lost = list[Reading](), list[Reading]()
+    alarming: Sequence[Reading] = ()
+    lost: Sequence[Reading] = ()
     if new or again:
         alarming = [one for one in new if _is_alert(call, one, policy, is_new_event=True)]
         alarming += [one for one in again if _is_alert(call, one, policy, is_new_event=False)]

@@ -41,8 +41,6 @@ class FieldPlan(NamedTuple):
     redacted: dict[str, str]
     """`texts`, each redacted."""
     addresses: list[str]
-    address_values: Callable[[dict[str, Any]], tuple[Any, ...]]
-    """Gives the values of `addresses`."""
     urls: list[str]
     plain: list[str]
     free: list[str]
@@ -111,7 +109,6 @@ def _plan_of(names: tuple[str, ...]) -> FieldPlan:
         _values_of(by_kind["text"]),
         dict.fromkeys(by_kind["text"], REDACTED),
         by_kind["address"],
-        _values_of(by_kind["address"]),
         by_kind["url"],
         by_kind["plain"],
         by_kind["free"],

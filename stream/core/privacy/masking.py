@@ -104,7 +104,7 @@ class Privacy:
         """Mask a reading in place. Raises DecodeError(`too_deep`) if its body is nested too deeply."""
         event, facts = reading.event, reading.facts
         if event.attributes:
-            event.attributes = self._object(event.attributes, None, 0)
+            event.attributes = self._object(event.attributes, None, 0, is_form=reading.is_form)
         if facts:
             if self._hashes is not None:
                 _keep_hashes(event, facts, self._hashes)
@@ -207,10 +207,12 @@ class Privacy:
 
     # -- one body
 
-    def _object(self, fields: dict[str, Any], below: Kind | None, depth: int) -> dict[str, Any]:
+    def _object(
+        self, fields: dict[str, Any], below: Kind | None, depth: int, *, is_form: bool = False
+    ) -> dict[str, Any]:
         """Mask an object in place. Names that often come together share a cached plan."""
         plan = self._plans[tuple(fields)]
-        if plan.by_value or below is not None or self._nesting or not _all_texts(fields):
+        if plan.by_value or below is not None or self._nesting or not (is_form or _all_texts(fields)):
             return self._unusual_object(fields, plan, below, depth)
         for name in plan.secrets:
             if fields[name]:
@@ -224,8 +226,9 @@ class Privacy:
             for name in plan.texts:
                 if fields[name]:
                     fields[name] = REDACTED
-        masked = map(self._addresses.__getitem__, plan.address_values(fields))
-        fields.update(zip(plan.addresses, masked, strict=True))
+        addresses = self._addresses
+        for name in plan.addresses:
+            fields[name] = addresses[fields[name]]
         if (values := plan.others(fields)) not in plan.harmless:
             self._others(fields, plan, values)
         return self._renamed(fields) if plan.named else fields

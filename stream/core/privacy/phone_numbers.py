@@ -61,6 +61,7 @@ _ID = re.compile(
 )
 """Ids of providers, UUIDs and hashes: most of the other texts with digits."""
 
+_ALPHANUMERIC = re.compile(r"[^\W_]")
 _DIGITS = re.compile(r"\d+")
 _GROUP = re.compile(r"\d++\D*+")
 _ENCODED_AT = re.compile(r"@|%(?:25)*40")
@@ -82,7 +83,7 @@ _YEARS = re.compile(r"(?:19|20)\d\d-(?:19|20)\d\d")
 
 def masked_number(text: str) -> str:
     """A number or the user part of an address: its first three characters and its last two."""
-    if HASH.fullmatch(text) or not any(c.isalnum() for c in text):
+    if HASH.fullmatch(text) or _ALPHANUMERIC.search(text) is None:
         return text
     if len(text) < 8:
         return text[:1] + "*" * (len(text) - 1)

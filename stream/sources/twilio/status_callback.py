@@ -30,6 +30,10 @@ _SIP_RESPONSE_CODES: dict[Any, int] = {str(code): code for code in range(100, 70
 
 def decode(envelope: Envelope) -> list[Reading]:
     body = envelope.body
+    if envelope.is_form:
+        reading = progress(body, envelope.account, TWILIO_STATUS_CALLBACK)
+        reading.is_form = True
+        return [reading]
     try:
         # The fastest check that all values are texts. Almost always they are.
         "".join(body.values())
