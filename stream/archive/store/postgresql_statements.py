@@ -41,7 +41,7 @@ _MERGES = {
     "WHERE excluded.revision > records.revision",
     "events": "ON CONFLICT DO NOTHING",
     "loose_events": "ON CONFLICT DO NOTHING",
-    "alerts": f"ON CONFLICT (episode_id) DO UPDATE SET {_said_again('alerts', 'episode_id', 'day')} "
+    "alerts": f"ON CONFLICT (episode_id) DO UPDATE SET {_said_again('alerts', 'episode_id')} "
     "WHERE excluded.revision > alerts.revision",
 }
 _COMPRESS_FAST = (

@@ -1,11 +1,12 @@
 """Deletes what is older than the retention, a little in each transaction: the writer goes on between.
 
-In PostgreSQL the events of a day are a partition, which is dropped as a whole.
+In PostgreSQL the events of a day are a partition, which is dropped as a whole. An alert of a condition stays
+while it fires, however long ago it was revised.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, func, select, text, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Table, delete, func, or_, select, text, tuple_
 
 from stream.archive.store.schema import alerts, call_codes, calls, events, forgotten, loose_events, records
 
@@ -33,6 +34,8 @@ def retire(engine: Engine, before_day: int) -> int:
         for table in (alerts, forgotten, loose_events):
             places = list(table.primary_key.columns)
             some = select(*places).where(table.c.day < before_day).limit(CHUNK)
+            if table is alerts:
+                some = some.where(or_(alerts.c.call_key.is_not(None), alerts.c.state != "firing"))
             deleted += _deleted(connection, table, tuple_(*places).in_(some))
         return deleted
 

@@ -3,7 +3,7 @@
 A call has a small number of its own, given when the archive first hears of it. Its events are clustered by
 that number, so that what is written together lies together, and a call is read with few pages.
 Times are microseconds since 1970 (`_us`). A `day` counts days since 1970 and says when a row is deleted: it
-is the day on which the archive first heard of the call.
+is the day on which the archive first heard of the call, and of an alert that of its latest revision.
 """
 
 from __future__ import annotations

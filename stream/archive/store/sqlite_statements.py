@@ -31,7 +31,7 @@ _MERGES = {
     "calls": f"ON CONFLICT (no) DO UPDATE SET {_said_again('calls', 'no', 'key', 'day')}",
     "records": f"ON CONFLICT (call_no) DO UPDATE SET {_said_again('records', 'call_no', 'day')} "
     "WHERE excluded.revision > records.revision",
-    "alerts": f"ON CONFLICT (episode_id) DO UPDATE SET {_said_again('alerts', 'episode_id', 'day')} "
+    "alerts": f"ON CONFLICT (episode_id) DO UPDATE SET {_said_again('alerts', 'episode_id')} "
     "WHERE excluded.revision > alerts.revision",
 }
 

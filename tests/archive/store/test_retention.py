@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import orjson
 import pytest
 
 from stream.archive.questions import AlertFilter, CallFilter
@@ -46,6 +49,37 @@ def test_whole_days_are_deleted(kept: tuple[Keeper, Archive], first_kept: int) -
         assert history is not None
         assert len(history.events) == len(values(of_day(1, "gap-expired"), "events"))
         assert history.record is not None
+
+
+def test_a_condition_stays_while_it_fires_and_its_last_revision_counts_then(
+    kept: tuple[Keeper, Archive],
+) -> None:
+    keeper, archive = kept
+    [alert, *_] = values(of_day(1, "gap-expired"), "alerts")
+    condition = alert | {
+        "call": None,
+        "scope": {"type": "endpoint", "id": "twilio:endpoint:AC1:https://a.test"},
+    }
+    resolved = condition | {"state": "resolved", "revision": 9, "updated_at": "2026-03-05T10:00:00.000000Z"}
+    keeper.keep([told(condition)])
+    _retire(keeper, 9)
+    assert archive.alerts(AlertFilter()).items == [condition]
+    keeper.keep([told(resolved)])
+    _retire(keeper, 5)
+    assert archive.alerts(AlertFilter()).items == [resolved]
+    _retire(keeper, 6)
+    assert archive.alerts(AlertFilter()).items == []
+
+
+def told(alert: dict[str, Any]) -> Told:
+    return "alerts", alert["scope"]["id"].encode(), orjson.dumps(alert)
+
+
+def _retire(keeper: Keeper, first_kept: int) -> None:
+    before_us = iso8601(f"2026-03-{first_kept:02d}T00:00:00Z")
+    assert before_us is not None
+    while retire(keeper.writer.engine, day_of(before_us)):
+        pass
 
 
 def test_a_call_of_a_deleted_day_may_come_again(kept: tuple[Keeper, Archive]) -> None:
