@@ -266,7 +266,10 @@ def command(
     for line in text.split("\n") if as_json else outcome.lines(options):
         say(line)
     if outcome.answers is not None and outcome.answers.sent and not outcome.answers.taken:
-        say(f"Error: {gateway} took nothing", err=True)
+        mend = (
+            "is this the gateway's address, and does it verify with the keys that the simulator signs with?"
+        )
+        say(f"Error: {gateway} took nothing: {mend}", err=True)
         raise SystemExit(FAILED)
     if outcome.report is not None and not outcome.report.ok:
         raise SystemExit(FAILED)

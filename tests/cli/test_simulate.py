@@ -148,7 +148,7 @@ def test_a_gateway_that_takes_nothing_is_code_1(without_kafka: dict[str, str]) -
     dead = f"http://127.0.0.1:{free_port(0)}"
     result = run("--calls", "5", "--gateway", dead, "--retry-scale", "0", **without_kafka)
     assert result.exit_code == 1
-    assert f"{dead} took nothing" in result.stderr
+    assert f"{dead} took nothing: is this the gateway's address, and does it verify" in result.stderr
     assert "given up" in result.stdout
 
 
