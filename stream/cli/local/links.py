@@ -27,7 +27,7 @@ Addresses = Mapping[str, str]
 def links(at: Addresses, settings: Settings, *, polled: bool) -> list[tuple[str, str]]:
     """Names and addresses, the most useful first: a small terminal shows only these."""
     roles = probed(at, polled=polled, notified=bool(settings.notify_sinks))
-    program = os.path.relpath(sys.argv[0])
+    program = min(os.path.relpath(sys.argv[0]), os.path.abspath(sys.argv[0]), key=len)
     return [
         ("page", f"{page_url(at, settings)}/ui"),
         ("webhooks", f"{gateway_url(at, settings)}/callbacks/twilio and /callbacks/telnyx"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from stream.cli.local.links import LISTENERS, links
 from stream.service.settings import Settings
 
@@ -20,6 +22,18 @@ def test_only_roles_that_run_are_named() -> None:
     few = [name for name, _ in links(AT, Settings(), polled=False)]
     assert few == ["page", "webhooks", "look at it", "gateway", "worker", "archive", "api", "Kafka", "logs"]
     assert [name for name, _ in links(AT, Settings(), polled=True) if name not in few] == ["poller"]
+
+
+def test_the_command_that_looks_at_it_is_named_by_its_shorter_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for program, said in (
+        (f"{tmp_path}/.venv/bin/callstream", ".venv/bin/callstream"),
+        ("/opt/cs", "/opt/cs"),
+    ):
+        monkeypatch.setattr("sys.argv", [program])
+        assert dict(links(AT, Settings(), polled=False))["look at it"].split()[0] == said
 
 
 def test_webhooks_go_to_https_where_the_gateway_has_a_certificate() -> None:
