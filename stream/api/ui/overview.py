@@ -40,7 +40,8 @@ class SourceReport(msgspec.Struct):
 
 def overview(archive: Archive, accounts: frozenset[str] | None, now: datetime) -> dict[str, Any]:
     """The context of the template."""
-    since = now - timedelta(minutes=MINUTES)
+    # Whole minutes, as the chart has them.
+    since = now.replace(second=0, microsecond=0) - timedelta(minutes=MINUTES - 1)
     mine = CallFilter(accounts=accounts, since=since, until=now)
     counts = archive.calls_by_minute(mine)
     charts = [call_chart(counts, now, size) for size in (WIDE_CHART, NARROW_CHART)]

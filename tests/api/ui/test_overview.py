@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,8 @@ from stream.api.ui.overview import overview, source_reports
 from stream.archive.reader import Archive
 from tests.api.clients import ACCOUNT_A
 from tests.api.ui.stored_calls import TRACES, stored
+from tests.archive.kept import an_archive
+from tests.archive.test_reader import a_record
 
 NOW = datetime(2026, 11, 29, 12, 0, 30, tzinfo=UTC)
 
@@ -33,6 +35,15 @@ def test_all_calls_of_the_hour_are_counted_by_outcome(archive: Archive) -> None:
         "spam_block": 2,
         "network": 2,
     }
+
+
+@pytest.mark.parametrize(("minute", "total"), [(59, 1), (60, 0)])
+def test_the_minutes_that_are_counted_are_those_of_the_chart(tmp_path: Path, minute: int, total: int) -> None:
+    began = datetime(2026, 3, 2, 10, 0, 5, tzinfo=UTC)
+    with an_archive(tmp_path) as (keeper, archive):
+        keeper.keep([a_record(5)])
+        said = overview(archive, None, began.replace(second=3) + timedelta(minutes=minute))
+    assert said["total"] == sum(said["totals"].values()) == total
 
 
 def test_what_holds_now_is_told_and_whose_endpoint_it_is(archive: Archive) -> None:
