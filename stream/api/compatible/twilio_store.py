@@ -52,12 +52,13 @@ class ArchivedTwilio:
         shows = self._shows(wanted)
         found: list[tuple[PlacedCall, Row]] = []
         last: PlacedCall | None = None
-        more = cut = False
+        more = cut = lacks_events = False
         checked, batch = 0, min(size + 1, 1000)
         while not more:
             page = self._archive.placed_calls(
                 self._coarse(wanted), batch, place=place, newer=back, source=TWILIO_CALL
             )
+            lacks_events |= page.cut
             for one in page.items:
                 row = call_row(one.call, one.events)
                 if not shows(row):
@@ -75,7 +76,7 @@ class ArchivedTwilio:
             place = last.place
             more = cut = checked >= MOST_CHECKED
         self._completeness = completeness.of_list(
-            sum(not one.call.complete for one, _ in found), cut=cut and not found
+            sum(not one.call.complete for one, _ in found), cut=lacks_events or (cut and not found)
         )
         self.told += [one.call for one, _ in found]
         if back:

@@ -13,8 +13,9 @@ from litestar.testing import TestClient
 
 from stream.api.compatible import twilio_store
 from stream.api.compatible.routes import routes
+from stream.archive import placed_calls
 from stream.core.privacy.masking import Privacy
-from stream.provider_api.http_types import Row
+from stream.provider_api.http_types import COMPLETENESS, Row
 from stream.service.tables.api_tokens import line_of, read_tokens
 from tests.api.clients import basic, bearer, client
 from tests.api.compatible.simulated import Simulated, simulated
@@ -259,6 +260,14 @@ def test_a_page_looks_at_a_bounded_number_of_calls(found: Simulated, monkeypatch
         query["PageToken"] = answer.body["next_page_uri"].partition("PageToken=")[2]
     assert rows == expected
     assert min(sizes[:-1]) < 3
+
+
+def test_a_list_whose_calls_have_more_events_than_are_read_says_so(
+    found: Simulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placed_calls, "MOST_LISTED_EVENTS", 5)
+    said = dict(found.callstream("calls", {}).headers)[COMPLETENESS]
+    assert said.split(";")[-1] == "cut"
 
 
 def test_the_document_names_every_parameter(found: Simulated) -> None:
