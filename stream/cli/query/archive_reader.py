@@ -22,11 +22,12 @@ Answer = TypeVar("Answer")
 
 
 class ArchiveCallReader:
-    """Reads the archive's database, in threads."""
+    """Reads the archive's database, in threads. `mend`: what to check where it does not answer."""
 
-    def __init__(self, archive: Archive, where: str) -> None:
+    def __init__(self, archive: Archive, where: str, mend: str = "") -> None:
         self._archive = archive
         self.where = where
+        self._mend = mend
 
     async def calls(self, wanted: CallFilter, limit: int, after: str | None = None) -> CallPage:
         return await self._ask(self._archive.calls, wanted, limit, after)
@@ -49,6 +50,4 @@ class ArchiveCallReader:
         try:
             return await asyncio.to_thread(question, *values, **named)
         except ArchiveError as error:
-            raise NoAnswerError(
-                f"{error}: does its database run, and is CALLSTREAM_ARCHIVE_URL right?"
-            ) from None
+            raise NoAnswerError(f"{error}{self._mend}") from None

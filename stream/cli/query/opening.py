@@ -21,6 +21,7 @@ SHORTEST = 3
 MOST_FOUND = 500
 
 _SQLITE = "sqlite:///"
+_MEND = ": does its database run, and is CALLSTREAM_ARCHIVE_URL right?"
 
 Result = TypeVar("Result")
 
@@ -81,9 +82,9 @@ def archive_reader(chosen: settings.Settings, *, awaited: bool = False) -> CallR
             "CALLSTREAM_ARCHIVE_URL"
         )
     # Another URL has a password in it.
-    where = file if url.startswith(_SQLITE) else "the archive"
+    where, mend = (file, "") if url.startswith(_SQLITE) else ("the archive", _MEND)
     try:
-        return ArchiveCallReader(open_archive(url, chosen.privacy_key), where)
+        return ArchiveCallReader(open_archive(url, chosen.privacy_key), where, mend)
     except ArchiveError as error:
         raise NoAnswerError(str(error)) from None
 

@@ -247,6 +247,7 @@ def test_a_file_that_is_no_archive_is_named_without_a_traceback(tmp_path: Path) 
     done = run(tmp_path, "call", "CA1")
     assert done.exit_code == 5
     assert "does not answer" in done.stderr
+    assert "CALLSTREAM_ARCHIVE_URL" not in done.stderr
 
 
 def test_hostile_text_of_a_provider_reaches_no_terminal(tmp_path: Path) -> None:
