@@ -86,10 +86,13 @@ class NewestAlerts:
         self.seen = 0
         self._groups: dict[tuple[str, str], AlertGroup] = {}
 
-    def add(self, notice: AlertNotice) -> None:
-        """Take in a record. Most facts end when their call settles, which is not shown."""
+    def add(self, notice: AlertNotice) -> bool:
+        """Take in a record, and return whether it is a new alert or the end of one, not a revision.
+
+        Most facts end when their call settles, which is not shown.
+        """
         if notice.state == "resolved" and not notice.is_news:
-            return
+            return False
         self.seen += notice.revision == 1
         key = (notice.rule.id, notice.says)
         group = self._groups.get(key, AlertGroup(notice, 0))
@@ -98,6 +101,7 @@ class NewestAlerts:
         self._groups[key] = AlertGroup(newest, max(1, group.number + another))
         if len(self._groups) > GROUPS:
             del self._groups[min(self._groups, key=lambda one: self._groups[one].newest.detected_at)]
+        return another
 
     def __iter__(self) -> Iterator[AlertGroup]:
         """The newest first."""

@@ -41,8 +41,7 @@ class PlainLines:
                 async for record in records(connection(self._settings, "up"), topic):
                     if (notice := read_notice(record.value)) is None:
                         continue
-                    self._alerts.add(notice)
-                    if self._alerts.seen <= MOST_AT_ONCE:
+                    if self._alerts.add(notice) and self._alerts.seen <= MOST_AT_ONCE:
                         say(f"alert: {alert_line(notice)}")
             await asyncio.sleep(1)
 

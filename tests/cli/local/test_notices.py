@@ -50,6 +50,14 @@ def test_equal_alerts_are_one_group_with_their_number_and_the_newest_call() -> N
     assert alerts.seen == 3
 
 
+def test_a_revision_is_not_another_alert_and_the_end_of_a_wrong_one_is() -> None:
+    alerts = NewestAlerts()
+    assert alerts.add(notice("2026-11-21T13:18:20Z"))
+    assert not alerts.add(notice("2026-11-21T13:18:20Z", revision=2))
+    assert alerts.add(notice("2026-11-21T13:18:30Z", state="resolved", code="retracted", revision=3))
+    assert not alerts.add(notice("2026-11-21T13:18:40Z", state="resolved", code="settled", revision=2))
+
+
 def test_the_oldest_group_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notices, "GROUPS", 2)
     alerts = NewestAlerts()
