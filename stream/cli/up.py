@@ -301,7 +301,7 @@ def free_address(role: str, listen: str, say: Callable[[str], None]) -> str:
     host, _, port = listen.rpartition(":")
     free = free_port(int(port))
     if free != int(port):
-        say(f"Port {port} is in use by another program; the {role}'s HTTP is at port {free}.")
+        say(f"Port {port} is in use by another program; the {role} is at port {free}.")
     return f"{host}:{free}"
 
 

@@ -228,4 +228,4 @@ def test_a_port_that_is_taken_is_replaced_and_the_role_is_named() -> None:
         found = free_address("worker", f"127.0.0.1:{port}", said.append)
     assert found != f"127.0.0.1:{port}"
     free = found.rpartition(":")[2]
-    assert said == [f"Port {port} is in use by another program; the worker's HTTP is at port {free}."]
+    assert said == [f"Port {port} is in use by another program; the worker is at port {free}."]
