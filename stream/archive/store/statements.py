@@ -54,7 +54,7 @@ class Statements(Protocol):
         ...
 
     def prepare(self, *, is_durable: bool) -> None:
-        """For a batch: whether its end waits for the disk, and no statement waits for ever for another's."""
+        """Whether its end waits for the disk. No statement of it waits for ever for another's."""
         ...
 
     def end_silent_writers(self) -> int:

@@ -100,23 +100,7 @@ class ArchiveWriter:
         """
         batch = DecodedBatch(records)
         self._checkpoints.wrote(len(batch.events))
-        try:
-            return self._write(batch, spans, others, is_durable=is_durable)
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) == WAITED_TOO_LONG:
-                self._end_silent_writers()
-            raise
-
-    def _write(
-        self,
-        batch: DecodedBatch,
-        spans: Mapping[tuple[str, int], OffsetRange],
-        others: Mapping[tuple[str, int], int],
-        *,
-        is_durable: bool,
-    ) -> WrittenBatch:
-        with self._transaction() as statements:
-            statements.prepare(is_durable=is_durable)
+        with self._transaction(is_durable=is_durable) as statements:
             for (topic, partition), span in sorted(spans.items()):
                 if not statements.advance(topic, partition, span.first, span.end):
                     raise _fenced(topic, partition, span.first)
@@ -131,19 +115,30 @@ class ArchiveWriter:
         """What they hold would stay locked for as long as they are silent."""
         with self._transaction() as statements:
             ended = statements.end_silent_writers()
-        log.warning(
-            "sessions of the database that held up the archive and were silent have been ended: %d", ended
-        )
+        if ended:
+            log.warning(
+                "sessions of the database that held up the archive and were silent have been ended: %d", ended
+            )
 
     @contextmanager
-    def _transaction(self) -> Iterator[Statements]:
-        """A transaction. What the driver raises in it is an SQLAlchemyError, as at its begin and its end."""
+    def _transaction(self, *, is_durable: bool = True) -> Iterator[Statements]:
+        """A transaction. What the driver raises in it is an SQLAlchemyError, as at its begin and its end.
+
+        What was held up by a writer that is silent may be tried again.
+        """
         driver: Any = self.engine.dialect.loaded_dbapi
-        with self.engine.begin() as connection:
-            try:
-                yield _statements_of(connection)
-            except driver.Error as error:
-                raise DBAPIError(None, None, error) from None
+        try:
+            with self.engine.begin() as connection:
+                try:
+                    statements = _statements_of(connection)
+                    statements.prepare(is_durable=is_durable)
+                    yield statements
+                except driver.Error as error:
+                    raise DBAPIError(None, None, error) from None
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) == WAITED_TOO_LONG:
+                self._end_silent_writers()
+            raise
 
 
 def _fenced(topic: str, partition: int, offset: int) -> FencedError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -115,15 +116,24 @@ def test_what_a_crash_takes_back_is_noticed_and_a_durable_batch_keeps_all_before
         server.stop()
 
 
+@pytest.mark.parametrize("takes_over", [False, True])
 @pytest.mark.parametrize("is_copying", [False, True])
 def test_a_writer_that_is_frozen_in_a_transaction_does_not_stop_the_next_one(
-    postgresql_archive: tuple[str, Engine, Archive], monkeypatch: pytest.MonkeyPatch, is_copying: bool
+    postgresql_archive: tuple[str, Engine, Archive],
+    monkeypatch: pytest.MonkeyPatch,
+    is_copying: bool,
+    takes_over: bool,
 ) -> None:
     _, engine, _ = postgresql_archive
     monkeypatch.setattr(postgresql_statements, "SILENT_S", 1)
     writer = ArchiveWriter(engine)
     first = writer.begin([(EVENTS, 7)])[EVENTS, 7]
-    span = {(EVENTS, 7): OffsetRange(first, first + 1)}
+
+    def go_on() -> None:
+        if takes_over:
+            assert writer.begin([(EVENTS, 7)]) == {(EVENTS, 7): first}
+        writer.write([], {(EVENTS, 7): OffsetRange(first, first + 1)})
+
     with engine.connect() as connection, ExitStack() as frozen:
         frozen.callback(connection.invalidate)
         frozen.enter_context(pytest.raises(psycopg.OperationalError, match="terminating connection"))
@@ -132,11 +142,31 @@ def test_a_writer_that_is_frozen_in_a_transaction_does_not_stop_the_next_one(
         if is_copying:
             frozen.enter_context(driver.cursor().copy("COPY staged_records FROM STDIN"))
         with pytest.raises(SQLAlchemyError, match="lock timeout"):
-            writer.write([], span)
-        writer.write([], span)
+            go_on()
+        go_on()
         if not is_copying:
             driver.execute("SELECT 1")
     assert writer.begin([(EVENTS, 7)]) == {(EVENTS, 7): first + 1}
+
+
+def test_a_transaction_that_goes_on_is_waited_for(
+    postgresql_archive: tuple[str, Engine, Archive],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    _, engine, _ = postgresql_archive
+    monkeypatch.setattr(postgresql_statements, "SILENT_S", 1)
+    writer = ArchiveWriter(engine)
+    first = writer.begin([(EVENTS, 8)])[EVENTS, 8]
+    with engine.begin() as connection, ThreadPoolExecutor(1) as thread:
+        driver: Any = connection.connection.driver_connection
+        assert postgresql_statements.PostgresqlStatements(driver).advance(EVENTS, 8, first, first + 1)
+        busy = thread.submit(driver.execute, "SELECT pg_sleep(2)")
+        with pytest.raises(SQLAlchemyError, match="lock timeout"):
+            writer.begin([(EVENTS, 8)])
+        busy.result()
+    assert writer.begin([(EVENTS, 8)]) == {(EVENTS, 8): first + 1}
+    assert caplog.text == ""
 
 
 def test_a_batch_that_one_partition_refuses_is_not_written_at_all(kept: tuple[Keeper, Archive]) -> None:
