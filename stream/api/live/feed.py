@@ -98,6 +98,7 @@ class LiveFeed:
             raise unavailable("Kafka does not answer.") from None
         finally:
             self._joining -= 1
+        self._left_s = time.monotonic()  # its subscription begins with its answer
 
     @contextmanager
     def subscription(self, selection: LiveSelection) -> Iterator[LiveSubscription]:

@@ -92,6 +92,24 @@ async def test_one_who_comes_while_the_feed_goes_to_rest_is_told_what_follows(
         await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_the_feed_waits_for_one_whose_answer_begins(
+    topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "LINGER_S", 0.4)
+    feed = feed_of()
+    running = asyncio.create_task(feed.run())
+    try:
+        for _ in range(3):
+            await feed.connect()
+            await asyncio.sleep(0.2)
+        with feed.subscription(ANYBODY) as subscription:
+            assert subscription.joined == {EVENTS: 0}
+    finally:
+        topic.may_close.set()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_a_record_that_comes_as_a_wait_ends_is_sent_before_a_place_behind_it() -> None:
     loop = asyncio.get_running_loop()
     subscription = LiveSubscription(ANYBODY)
