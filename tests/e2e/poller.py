@@ -127,14 +127,15 @@ def _sum(text: str, family: str, labels: Labels) -> float:
 def fetch_request(
     key: str, account: str, *, priority: str = "terminal", source: str = "twilio_call_event"
 ) -> FetchRequest:
-    """A request of one read that is due now."""
+    """A request of one read that is due now. One that heals is for a gap, others for an ended call."""
     due_at = utc(time.time_ns() // 1000)
+    reason = "gap" if priority == "heal" else "ended"
     return FetchRequest(
-        id=request_id(key, due_at, "ended", 1),
+        id=request_id(key, due_at, reason, 1),
         key=key,
         account=account,
         reads=[FetchRead(source, None)],
-        reason="ended",
+        reason=reason,
         due_at=due_at,
         attempt=1,
         priority=priority,
