@@ -36,6 +36,9 @@ from stream.service.process import collect_rarely, stop_asked, unless
 from stream.service.settings import ArchiveSettings
 
 RETIRE_EVERY_S = 600.0
+FIRST_CALL_S = 30.0
+"""Between two looks for a first call."""
+
 RETRY_S = 5.0
 PAUSE_S = 0.05
 """Between two small deletions: batches are written meanwhile."""
@@ -108,8 +111,9 @@ class ArchiveRole:
                 self._waits_for = None
 
     async def _retire(self) -> None:
-        """Delete what is older than the retention."""
+        """Delete what is older than the retention, and say how old the oldest call is."""
         while True:
+            pause_s = RETIRE_EVERY_S
             today = day_of(time.time_ns() // 1000)
             try:
                 while rows := await self._consumer.in_thread(
@@ -119,9 +123,11 @@ class ArchiveRole:
                     await asyncio.sleep(PAUSE_S)
                 oldest = await self._consumer.in_thread(partial(oldest_day, self._engine))
                 self.metrics.oldest(0 if oldest is None else oldest * DAY_US / SECOND_US)
+                if oldest is None:
+                    pause_s = FIRST_CALL_S
             except SQLAlchemyError as error:
                 log.warning("old rows of the archive were not deleted, retrying (%s)", reason_of(error))
-            await asyncio.sleep(RETIRE_EVERY_S)
+            await asyncio.sleep(pause_s)
 
     async def close(self) -> None:
         for task in self.tasks.values():

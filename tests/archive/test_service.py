@@ -12,6 +12,7 @@ import pytest
 from confluent_kafka import Producer
 from sqlalchemy import text
 
+from stream.archive import service
 from stream.archive.database import archive_url
 from stream.archive.questions import AlertFilter, ArchiveError, CallFilter, CallHistory
 from stream.archive.reader import Archive, open_archive
@@ -108,8 +109,9 @@ def truth(records: list[Told]) -> tuple[set[str], set[str], set[str]]:
 
 
 async def test_all_that_is_written_is_kept_and_counted(
-    broker: RealBroker, prefix: str, where: Path | str
+    broker: RealBroker, prefix: str, where: Path | str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(service, "FIRST_CALL_S", 0.5)
     chosen = settings(broker, prefix, where)
     await topics.ensure(chosen.kafka, chosen)
     records = written()
@@ -117,6 +119,8 @@ async def test_all_that_is_written_is_kept_and_counted(
     async with serving(chosen) as role, reading(chosen) as archive:
         await until(lambda: ids_in(archive) == truth(records), "the archive has everything")
         assert (await asyncio.to_thread(get_text, f"{role.url}/readyz"))[0] == 200
+        oldest = "callstream_archive_oldest_timestamp_seconds"
+        await until(lambda: role.metrics.registry.get_sample_value(oldest), "its age is known")
         produce(chosen, more := written(["child-legs"]))
         await until(lambda: ids_in(archive) == truth(records + more), "the archive has everything")
         _, said = await asyncio.to_thread(get_text, f"{role.url}/metrics")
