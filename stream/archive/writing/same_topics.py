@@ -56,10 +56,19 @@ class SameTopics:
 
     async def compare(self, consumer: Any, found: Mapping[tuple[str, int], int]) -> None:
         """`found`: from where the partitions are to be read. Raises RecreatedError, KafkaError."""
-        ends = await consumer.end_offsets([TopicPartition(*one) for one in found])
-        for (topic, number), offset in found.items():
-            if offset > ends[TopicPartition(topic, number)]:
-                raise RecreatedError(f"{topic}[{number}] ends before offset {offset}")
+        partitions = [TopicPartition(*one) for one in found]
+        begins, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+        for tp, offset in zip(partitions, found.values(), strict=True):
+            if offset > ends[tp]:
+                raise RecreatedError(f"{tp.topic}[{tp.partition}] ends before offset {offset}")
+            # At 0, nothing of it was ever read: an archive begins with what there is.
+            if 0 < offset < begins[tp]:
+                log.error(
+                    "records were deleted before they were archived: %s[%d] offsets %d to %d",
+                    *tp,
+                    offset,
+                    begins[tp] - 1,
+                )
         if self.other is not None:
             log.info("the topics are those that the archive has read")
             self.other = None

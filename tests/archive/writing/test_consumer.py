@@ -34,10 +34,12 @@ class Group:
     """A member's consumer over one partition of events.
 
     - `gate`: closed, no fetch returns. `markers`: of transactions, behind the records.
+    - `begin`: the first offset that is kept.
     """
 
     def __init__(self) -> None:
         self.markers = 0
+        self.begin = 0
         self.log = [value for role, _, value in replayed("amd") if role == "events"]
         self.at: dict[TopicPartition, int] = defaultdict(int)
         self.gate = asyncio.Event()
@@ -58,7 +60,7 @@ class Group:
         await self.gate.wait()
         self.waiting -= 1
         tp = TopicPartition(EVENTS, 0)
-        first = self.at[tp]
+        first = max(self.at[tp], self.begin)
         some = self.log[first : first + max_records]
         if not some:
             await asyncio.sleep(0.01)
@@ -70,6 +72,9 @@ class Group:
 
     def seek(self, tp: TopicPartition, offset: int) -> None:
         self.at[tp] = offset
+
+    async def beginning_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        return {tp: self.begin if tp.topic == EVENTS else 0 for tp in partitions}
 
     async def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         return {tp: self.last_stable_offset(tp) for tp in partitions}
@@ -248,6 +253,21 @@ async def test_the_writer_compares_the_partitions_of_which_a_batch_has_nothing(g
         group.gate.set()
         await until(lambda: len(database.ids) == len(group.log))
     assert {number for _, number in database.compared} == {1}
+
+
+@pytest.mark.parametrize("written", [0, 1, 3])
+async def test_what_the_topic_no_longer_has_is_told_and_the_rest_is_read(
+    group: Group, caplog: pytest.LogCaptureFixture, written: int
+) -> None:
+    """An archive that begins lacks nothing."""
+    group.begin = 3
+    database = Database()
+    database.offsets[EVENTS, 0] = written
+    async with running(database):
+        await until(lambda: len(database.ids) == len(group.log) - 3)
+    assert database.ids == ids(group)[3:]
+    told = f"records were deleted before they were archived: {EVENTS}[0] offsets 1 to 2"
+    assert [one.getMessage() for one in caplog.records if one.levelname == "ERROR"] == [told] * (written == 1)
 
 
 async def test_offsets_beyond_the_end_are_of_another_topic_and_nothing_is_read(
