@@ -70,13 +70,23 @@ def feed_of(most: int = 9) -> LiveFeed:
     return LiveFeed(cluster, {"event": EVENTS.topic}, most=most, read=lambda _: None, knows=lambda _: True)
 
 
+@asynccontextmanager
+async def running(topic: Topic) -> AsyncIterator[LiveFeed]:
+    feed = feed_of()
+    reading = asyncio.create_task(feed.run())
+    try:
+        yield feed
+    finally:
+        topic.may_close.set()
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+
 async def test_one_who_comes_while_the_feed_goes_to_rest_is_told_what_follows(
     topic: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feeds, "LINGER_S", 0.05)
-    feed = feed_of()
-    running = asyncio.create_task(feed.run())
-    try:
+    async with running(topic) as feed:
         await feed.connect()
         await asyncio.wait_for(topic.is_closing.wait(), 5)
         joining = asyncio.create_task(feed.connect())
@@ -87,27 +97,18 @@ async def test_one_who_comes_while_the_feed_goes_to_rest_is_told_what_follows(
             topic.log.append(b'{"key": "twilio:CA1"}')
             await until(lambda: not subscription.is_empty, "it was told")
             assert subscription.joined == {EVENTS: 0}
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_the_feed_waits_for_one_whose_answer_begins(
     topic: Topic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feeds, "LINGER_S", 0.4)
-    feed = feed_of()
-    running = asyncio.create_task(feed.run())
-    try:
+    async with running(topic) as feed:
         for _ in range(3):
             await feed.connect()
             await asyncio.sleep(0.2)
         with feed.subscription(ANYBODY) as subscription:
             assert subscription.joined == {EVENTS: 0}
-    finally:
-        topic.may_close.set()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_record_that_comes_as_a_wait_ends_is_sent_before_a_place_behind_it() -> None:
