@@ -107,7 +107,7 @@ INCIDENTS: Mapping[str, Incident] = {
         what=f"Kafka is silent for {STOPPED_S:.0f} of {STOPPED_S + RUNNING_S:.0f} s, so that webhooks get"
         " a 503. Only the embedded broker can be slowed.",
         alerts=("CallstreamIngestErrorBudgetBurn", "CallstreamProduceFailing"),
-        possible=("CallstreamDuplicatesHigh",),
+        possible=("CallstreamDuplicatesHigh", "CallstreamConsumerLagGrowing"),
         dashboard="Pipeline",
         lasts_s=600,
         slow_broker=True,

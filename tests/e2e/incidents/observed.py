@@ -43,8 +43,6 @@ min_calls = 10
 min_attempts = 10
 [app_webhook_failing]
 min_failures = 5
-[app_webhook_slow]
-min_answers = 5
 [duplicates]
 min_events = 20
 [worker_not_running]
