@@ -68,12 +68,15 @@ class BatchState:
     - `ticked`: by (offset of the tick, key) of the calls that a tick changed, the subscriptions that it took
       for granted; `tick_calls`: how many calls were checked; `unfinished`: the last tick left something due.
     - `failed`: (topic, offset) of the records that failed by our own errors.
+    - `event`, `record`: buffers in which events and call records are encoded. One that is kept need not grow
+      for each of them; what one of them holds is of about one length.
     """
 
     __slots__ = (
         "calls",
         "counts",
         "errors_in_a_row",
+        "event",
         "failed",
         "failures",
         "get",
@@ -83,6 +86,7 @@ class BatchState:
         "outputs",
         "pages",
         "partition",
+        "record",
         "scopes",
         "scopes_hold",
         "subscriptions",
@@ -116,6 +120,7 @@ class BatchState:
         self.errors_in_a_row = memory.errors_in_a_row
         self.successes = memory.successes
         self.failed: set[tuple[str, int]] = set()
+        self.event, self.record = bytearray(2048), bytearray(4096)
 
     def call(self, key: bytes) -> Call | None:
         """The state of a call: as this batch left it, else as the store has it."""

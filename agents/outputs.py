@@ -45,6 +45,7 @@ _HAVE_TOPICS = frozenset({CallRecord, Alert, ChildFound, SiblingAnswered, CallFo
 """The effects that are written, beside events, which most deliveries have."""
 
 _encode = msgspec.json.Encoder().encode
+_encode_into = msgspec.json.Encoder().encode_into
 
 
 def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, deployment: str) -> None:
@@ -56,12 +57,15 @@ def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, dep
         if kind is Event:
             # Without `ce_time`: each header shows in the cost of a status callback.
             shared = _event_headers(deployment, effect.provider, effect.account_alias, effect.family)
-            value = _encode(effect)
+            _encode_into(effect, batch.event)
+            value = bytes(batch.event)
             written.append((topics.events, (key, value, (("ce_id", effect.id.encode()), *shared), None)))
         elif kind not in _HAVE_TOPICS:
             counted.append(effect)
         elif kind is CallRecord:
-            written.append((topics.ended, (key, _encode(effect), record_headers(effect, deployment), None)))
+            _encode_into(effect, batch.record)
+            value = bytes(batch.record)
+            written.append((topics.ended, (key, value, record_headers(effect, deployment), None)))
         elif kind is FetchRequest:
             # One poller gets all requests of an account, and so keeps to its rate limit.
             account = account_key(effect.key.partition(":")[0], effect.account)

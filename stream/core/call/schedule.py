@@ -49,6 +49,7 @@ UNANSWERED_S, UNANSWERED_LIMIT_S = 60.0, 600.0
 retry schedule stays, because a failed read says nothing about the call.
 """
 
+_URGENCY = {priority: place for place, priority in enumerate(PRIORITIES)}
 _NUMBER: dict[str, int] = {source: number for number, source in enumerate(FETCHED_SOURCES)}
 _CALLS = _NUMBER[TWILIO_CALL]
 _BY_FIRST_ATTEMPT = sorted(RETRY_SCHEDULES, key=lambda source: RETRY_SCHEDULES[source].after_s)
@@ -151,21 +152,21 @@ def request_due(call: Call, now_us: int, policy: CallPolicy, effects: list[Any])
     """Request every read that is due and whose result is not known yet, all in one request. Idempotent."""
     now_s = now_us // SECOND_US
     due: list[Fetch] = []
-    for fetch in [fetch for fetch in call.fetches if fetch.due_s and fetch.due_s <= now_s]:
+    reads: list[FetchRead] = []
+    due_s, attempt, urgent = now_s, 0, len(PRIORITIES) - 1
+    for fetch in [fetch for fetch in call.fetches if 0 < fetch.due_s <= now_s]:
         if _is_known(call, fetch):
             _finish(call, fetch, answered=True)
-        else:
-            due.append(fetch)
+            continue
+        due.append(fetch)
+        reads.append(_read(fetch))
+        due_s = min(due_s, fetch.due_s)
+        attempt = max(attempt, fetch.attempt)
+        urgent = min(urgent, _URGENCY[_schedule_of(fetch).priority])
     if not due:
         return
-    due_s, attempts, urgent = now_s, 0, len(PRIORITIES) - 1
-    reads: list[FetchRead] = []
-    for fetch in due:
-        due_s = min(due_s, fetch.due_s)
-        attempts = max(attempts, fetch.attempt)
-        urgent = min(urgent, PRIORITIES.index(_schedule_of(fetch).priority))
-        reads.append(_read(fetch))
-    due_at, attempt, reason = utc(due_s * SECOND_US), attempts + 1, _reason(call, due[0])
+    due_at, reason = utc(due_s * SECOND_US), _reason(call, due[0])
+    attempt += 1
     for fetch in due:
         fetch.due_s, fetch.attempt, fetch.asked_s = 0, attempt, now_s
     effects.append(

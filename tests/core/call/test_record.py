@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from stream.core.call.record import CallRecord
+from stream.core.call.lifecycle import lifecycle_of
+from stream.core.call.record import CallRecord, revise
 from stream.core.policy import CallPolicy
 from tests.core.deliveries import (
     ACCOUNT,
@@ -102,6 +103,18 @@ def test_the_record_of_an_answered_call() -> None:
     record = tell(answered_call()).record
     assert said_of(record) == SAID
     assert (record.revision, record.updated_at) == (1, at(55.5))
+
+
+def test_each_fact_has_the_field_of_its_name() -> None:
+    names = ["parent_call_id", "session_id", "leg_id", "direction_detail", "from", "to", "from_hash"]
+    names += ["to_hash", "answered_by", "price", "price_unit"]
+    call = tell(answered_call()).call
+    call.facts.update(zip(names, names, strict=True))
+    call.arrival.content = 0
+    record = revise(call, lifecycle_of(call), at(60), CallPolicy(), settled=True)
+    assert record is not None
+    said = said_of(record)
+    assert {name: said[name] for name in names} == dict(zip(names, names, strict=True))
 
 
 @pytest.mark.parametrize(
