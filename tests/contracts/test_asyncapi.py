@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +20,33 @@ TOOLS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "call
 PARSER = TOOLS / "node_modules" / "@asyncapi" / "parser"
 CHECK = """
 const {Parser} = require(process.argv[1]);
-new Parser().parse(require('fs').readFileSync(0, 'utf8')).then(({document, diagnostics}) => {
+const parser = new Parser();
+const parsed = async one => {
+  const {document, diagnostics} = await parser.parse(JSON.stringify(one));
   const wrong = diagnostics.filter(one => one.severity === 0);
   const errors = wrong.map(one => one.path.join('.') + ': ' + one.message);
   const topics = document ? document.channels().all().map(one => one.address()) : [];
-  console.log(JSON.stringify({topics, errors}));
-});
+  return {topics, errors};
+};
+(async () => {
+  const found = [];
+  for (const one of JSON.parse(require('fs').readFileSync(0, 'utf8'))) found.push(await parsed(one));
+  console.log(JSON.stringify(found));
+})();
 """
 INTERNAL = {"polling", "ticks", "changelog", "scopes"}
 
 
-def parsed(document: dict[str, Any]) -> dict[str, list[str]]:
-    """The topics that the parser finds in a document, and its errors."""
+def parsed(documents: list[dict[str, Any]]) -> list[dict[str, list[str]]]:
+    """The topics that the parser finds in each document, and its errors."""
     done = subprocess.run(
         ["node", "-e", CHECK, str(PARSER)],
-        input=json.dumps(document),
+        input=json.dumps(documents),
         capture_output=True,
         text=True,
         check=True,
     )
-    found: dict[str, list[str]] = json.loads(done.stdout)
+    found: list[dict[str, list[str]]] = json.loads(done.stdout)
     return found
 
 
@@ -48,12 +56,13 @@ def parsed(document: dict[str, Any]) -> dict[str, list[str]]:
 )
 def test_the_parser_of_the_asyncapi_project_accepts_the_document_and_refuses_a_wrong_one() -> None:
     whole = asyncapi("calls.", 12)
-    found = parsed(whole)
+    wrong = deepcopy(whole)
+    wrong["channels"]["events"]["bindings"]["kafka"]["partitions"] = "twelve"
+    wrong["components"]["schemas"]["event"]["properties"]["late"]["type"] = "bool"
+    found, refused = parsed([whole, wrong])
     assert found["errors"] == []
     assert found["topics"] == [channel["address"] for channel in whole["channels"].values()]
-    whole["channels"]["events"]["bindings"]["kafka"]["partitions"] = "twelve"
-    whole["components"]["schemas"]["event"]["properties"]["late"]["type"] = "bool"
-    told = "\n".join(parsed(whole)["errors"])
+    told = "\n".join(refused["errors"])
     assert '"partitions" property type must be integer' in told
     assert "components.schemas.event.properties.late.type" in told
 

@@ -15,7 +15,7 @@ from stream.cli.watch.items import WatchItem
 from tests.cli.query.stored import stored
 from tests.cli.watch.views import FAILED, FixedFigures, settled
 
-LOOKS = 10
+LOOKS = 5
 
 
 class EverNewCalls:
