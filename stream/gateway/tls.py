@@ -48,10 +48,12 @@ def _load(made: ssl.SSLContext, certificate: Path, key: Path) -> None:
     files = f"CALLSTREAM_GATEWAY_TLS: {certificate} and {key}"
     try:
         # In a context of its own first: a certificate without its key would replace the one in use.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
-        made.load_cert_chain(certificate, key)
+        # Without a password here, OpenSSL would ask for one at the terminal, and the event loop with it.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+        made.load_cert_chain(certificate, key, password="")
     except ssl.SSLError as error:
-        raise TlsError(f"{files} are not a certificate and its key ({error.reason})") from None
+        why = f"the key may have a password, which is not supported; {error.reason}"
+        raise TlsError(f"{files} are not a certificate and its key ({why})") from None
     except OSError as error:
         raise TlsError(f"{files} cannot be read ({error.strerror})") from None
 

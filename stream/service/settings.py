@@ -95,7 +95,9 @@ class GatewaySettings(PublicAddress, TwilioAccounts, RoleSettings):
         "127.0.0.1:8084", "where the gateway's `/metrics`, `/livez` and `/readyz` are", kinds.listen
     )
     gateway_tls: tuple[Path, ...] = _setting(
-        (), "certificate and key files, with a comma; empty: plain HTTP, behind a proxy", kinds.certificate
+        (),
+        "certificate and key files (PEM, no password), with a comma; empty: plain HTTP, behind a proxy",
+        kinds.certificate,
     )
     trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = _setting(
         (),
@@ -331,7 +333,8 @@ def file_settings(path: str, wrong: list[SettingsError]) -> dict[str, str]:
     try:
         content = tomllib.loads(Path(path).expanduser().read_text())
     except (OSError, ValueError) as error:
-        wrong.append(SettingsError(f"CALLSTREAM_CONFIG={path} cannot be read: {error}"))
+        why = describe(error) if isinstance(error, OSError) else str(error)
+        wrong.append(SettingsError(f"CALLSTREAM_CONFIG={path} cannot be read: {why}"))
         return {}
     found = {}
     for key, value in content.items():

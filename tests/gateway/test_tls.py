@@ -14,10 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from stream.gateway.tls import TlsError, context, renew
+from tests.pseudo_terminal import PseudoTerminal
 
 
-def certify(directory: Path, name: str) -> tuple[Path, Path]:
+def certify(directory: Path, name: str, password: bytes | None = None) -> tuple[Path, Path]:
     """A self-signed certificate for `name`, and its key."""
+    locked = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -34,9 +36,7 @@ def certify(directory: Path, name: str) -> tuple[Path, Path]:
     files = directory / "tls.crt", directory / "tls.key"
     files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     files[1].write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, locked)
     )
     return files
 
@@ -107,3 +107,16 @@ def test_files_that_are_not_certificates_are_named(tmp_path: Path) -> None:
         context(certificate, key)
     with pytest.raises(TlsError, match="cannot be read"):
         context(tmp_path / "missing", key)
+
+
+def test_the_password_of_a_key_is_not_asked_for_at_a_terminal(tmp_path: Path) -> None:
+    certificate, key = certify(tmp_path, "locked", password=b"secret")
+    code = (
+        "import pathlib, sys; from stream.gateway import tls; tls.context(*map(pathlib.Path, sys.argv[1:]))"
+    )
+    terminal = PseudoTerminal("-c", code, str(certificate), str(key), environ={})
+    try:
+        assert terminal.ended(20) == 1
+    finally:
+        terminal.process.kill()
+    assert "the key may have a password, which is not supported" in terminal.written()
