@@ -28,8 +28,8 @@ NOT_ANSWERED = tuple(outcome for outcome in OUTCOMES if outcome != "answered")
 def call_filter_options(command: Callable[..., None]) -> Callable[..., None]:
     """All of them. `call_filter` takes their values."""
     for option in (
-        click.option("--incomplete", "complete", flag_value="no", help="A source or a callback is missing."),
-        click.option("--complete", "complete", flag_value="yes", help="Nothing of the call is missing."),
+        click.option("--incomplete", is_flag=True, help="A source or a callback is missing."),
+        click.option("--complete", is_flag=True, help="Nothing of the call is missing."),
         click.option("--max-duration", type=FiniteRange(0), metavar="SECONDS", help="At most so much talk."),
         click.option("--min-duration", type=FiniteRange(0), metavar="SECONDS", help="So much talk or more."),
         click.option("--error-code", metavar="CODE", help="The provider's error code."),
@@ -65,11 +65,14 @@ def call_filter(
     error_code: str | None,
     min_duration: float | None,
     max_duration: float | None,
-    complete: str | None,
+    complete: bool,
+    incomplete: bool,
 ) -> CallFilter:
     """Raises Misuse."""
     if failed and outcomes:
         raise Misuse("--failed and --outcome: one of them")
+    if complete and incomplete:
+        raise Misuse("--complete and --incomplete: one of them")
     begin, end = span(since, until)
     return CallFilter(
         accounts=frozenset(accounts) or None,
@@ -85,7 +88,7 @@ def call_filter(
         error_code=error_code,
         min_duration_s=min_duration,
         max_duration_s=max_duration,
-        complete=None if complete is None else complete == "yes",
+        complete=complete if complete or incomplete else None,
     )
 
 

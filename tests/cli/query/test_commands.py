@@ -209,6 +209,7 @@ def test_the_history_has_what_is_resolved(tmp_path: Path) -> None:
         ["calls", "--since", "yesterday"],
         ["calls", "--since", "1h", "--until", "2h"],
         ["calls", "--failed", "--outcome", "busy"],
+        ["calls", "--complete", "--incomplete"],
         ["calls", "--after", "no-cursor"],
         ["calls", "--json", "-o", "csv"],
         ["calls", "--min-duration", "nan"],
