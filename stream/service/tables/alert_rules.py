@@ -21,21 +21,32 @@ def load_rules(path: Path | None, ui_url: str = "") -> Rules:
 
     - `ui_url`: of the page that `links.call` opens; empty: none.
     """
-    if path is None:
-        return DEFAULT_RULES.with_call_page(ui_url)
     try:
-        return read_rules(path.read_text()).with_call_page(ui_url)
-    except (OSError, UnicodeDecodeError) as error:
-        raise RulesError(f"{path} cannot be read: {describe(error)}") from None
+        return _rules_of(path).with_call_page(ui_url)
     except RulesError as error:
-        raise RulesError(f"{path}: {error}") from None
+        raise RulesError(f"{path} {error}") from None
 
 
 def rules_file(value: str) -> Path | None:
-    """The path of a file of rules that can be used, from a setting's text. Raises RulesError."""
+    """The path of a file of rules that can be used, from a setting's text.
+
+    Raises RulesError, which goes on behind the setting's text.
+    """
     path = Path(value).expanduser() if value else None
-    load_rules(path)
+    _rules_of(path)
     return path
+
+
+def _rules_of(path: Path | None) -> Rules:
+    """Raises RulesError, without the file."""
+    if path is None:
+        return DEFAULT_RULES
+    try:
+        return read_rules(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise RulesError(f"cannot be read: {describe(error)}") from None
+    except RulesError as error:
+        raise RulesError(f"cannot be used: {error}") from None
 
 
 def reload_rules(path: Path | None, use: Callable[[Rules | None], None], ui_url: str = "") -> None:

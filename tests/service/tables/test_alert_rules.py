@@ -71,8 +71,20 @@ def test_a_file_that_cannot_be_used_is_refused_with_its_reason(
     assert str(path) in str(refused.value)
     assert reason in str(refused.value)
     (problem,) = problems({"CALLSTREAM_RULES": str(path)})
-    assert problem.startswith("CALLSTREAM_RULES=")
+    assert problem.startswith(f"CALLSTREAM_RULES={path} cannot be used: ")
     assert reason in problem
+    assert problem.count(str(path)) == 1
+
+
+def test_a_file_that_cannot_be_read_is_named_once(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.toml"
+    assert problems({"CALLSTREAM_RULES": str(missing)}) == [
+        f"CALLSTREAM_RULES={missing} cannot be read: FileNotFoundError: No such file or directory (errno 2)"
+    ]
+    with pytest.raises(RulesError, match=f"^{missing} cannot be read"):
+        load_rules(missing)
+    (problem,) = problems({"CALLSTREAM_CONFIG": str(missing)})
+    assert problem.count(str(missing)) == 1
 
 
 def test_a_wrong_file_leaves_the_rules_as_they_were(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
