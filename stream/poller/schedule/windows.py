@@ -2,8 +2,9 @@
 
 Invariants: one pass at a time for each account and source. A successful pass moves the watermark to the
 pass's start, by the provider's clock where that is behind ours: a poller whose clock is ahead claims no
-future time. A failed pass leaves the watermark unchanged, and the same time is read again. Failed passes are
-logged here alone: once when they start, once per new failure kind and once when they end.
+future time, and reads what is too old by its own clock alone. A failed pass leaves the watermark unchanged,
+and the same time is read again. Failed passes are logged here alone: once when they start, once per new
+failure kind and once when they end.
 """
 
 from __future__ import annotations
@@ -153,10 +154,9 @@ class Windows:
         lookback_s = self._lookback_s
         if known is not None and resource.overlap_s is not None:
             lookback_s = min(lookback_s, resource.overlap_s)
+        read_until_us = known.watermark_us if known else None
         watermark_us = self._now_us()
-        since_us, lost = next_pass(
-            known.watermark_us if known else None, watermark_us, lookback_s, resource.max_lookback_s
-        )
+        since_us, lost = next_pass(read_until_us, watermark_us, lookback_s, resource.max_lookback_s)
 
         async def read(url: str) -> ReadResult:
             return await self._reader.read_window(resource, account, url, PRIORITY, skip_known=True)
@@ -164,8 +164,13 @@ class Windows:
         result = await read_span(resource, account, since_us, None, watermark_us, read)
         if not result.reached_end:
             return result.outcome, result.problem
-        if result.provider_us is not None:
-            watermark_us = min(watermark_us, result.provider_us)
+        if result.provider_us is not None and result.provider_us < watermark_us:
+            watermark_us = result.provider_us
+            earlier_us, lost = next_pass(read_until_us, watermark_us, lookback_s, resource.max_lookback_s)
+            if known is not None and earlier_us < since_us:
+                rest = await read_span(resource, account, earlier_us, since_us, watermark_us, read)
+                if not rest.reached_end:
+                    return rest.outcome, rest.problem
         watermark = Watermark(
             source=resource.source,
             account=account.id,

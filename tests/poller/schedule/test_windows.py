@@ -146,20 +146,24 @@ async def test_each_pass_starts_at_the_last_watermark_less_the_lookback() -> Non
     assert [one.watermark_us for one in store.history[:4]] == beginnings
 
 
-async def test_a_poller_whose_clock_is_ahead_moves_no_watermark_beyond_the_providers_own_date() -> None:
-    """Its first pass reads a future time. The next one starts from the reader's time."""
-    reader, store = FakeReader(), FakeStore()
-    reader.dates_us = [NOW_US + 3_000_000, NOW_US + 1_000_000, NOW_US + 60_000_000, NOW_US + 61_000_000]
-    ahead_us = 5 * HOUR_US
-    windows = poller(
-        reader, store, resources=(resource("twilio_call", urls=2),), now_us=lambda: NOW_US + ahead_us
-    )
+async def test_a_poller_whose_clock_is_a_day_ahead_loses_no_time(caplog: pytest.LogCaptureFixture) -> None:
+    """By its clock the provider keeps the future only. By the provider's own, there is more to read."""
+    reader, store = FakeReader(), FakeStore(known(NOW_US - 3 * HOUR_US))
+    reader.dates_us = [NOW_US + 3_000_000, NOW_US + 1_000_000, *[NOW_US + 60_000_000] * 6]
+    day_only = resource("twilio_call", urls=2, max_lookback_s=86_400)
+    windows = poller(reader, store, resources=(day_only,), now_us=lambda: NOW_US + 25 * HOUR_US)
     await windows.assign(ALL, 4)
     await until(lambda: len(store.history) >= 2)
     await windows.close()
     assert [one.watermark_us for one in store.history[:2]] == [NOW_US + 1_000_000, NOW_US + 60_000_000]
-    again = [since(NOW_US + 1_000_000 - HOUR_US, number) for number in (0, 1)]
-    assert reader.urls[:4] == [*(since(NOW_US + ahead_us - HOUR_US, number) for number in (0, 1)), *again]
+    future = NOW_US + HOUR_US
+    assert reader.urls[:8] == [
+        since(us, number) + end
+        for start_us in (NOW_US - 4 * HOUR_US, NOW_US + 1_000_000 - HOUR_US)
+        for us, end in ((future, ""), (start_us, f"&until={future}"))
+        for number in (0, 1)
+    ]
+    assert "lost" not in caplog.text
 
 
 async def test_a_new_owner_resumes_at_the_watermark_and_reports_it_at_once() -> None:
