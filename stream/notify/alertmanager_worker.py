@@ -1,6 +1,7 @@
 """A sink of type `alertmanager`: it is told what is firing when that changes, and again every minute.
 
 It needs no offsets: what is firing is in a compacted topic, and is posted again after a restart.
+Times are posted by Alertmanager's own clock, as its answers tell it: what ends in its past is over at once.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
 
@@ -26,6 +27,11 @@ COLLECT_S = 1.0
 """What begins or ends within this time is posted together."""
 
 RETRY_S, LONGEST_RETRY_S = 1.0, 30.0
+CLOCK_TOLERANCE_S = 30.0
+"""Our clock may differ from Alertmanager's by so much without a correction."""
+
+DAY_S = 86_400.0
+"""A `Date` that is further away is of no clock."""
 
 log = logging.getLogger("callstream.notify")
 
@@ -46,7 +52,8 @@ class AlertmanagerWorker:
         self._routes = routes
         self._client = client
         self._metrics = metrics
-        self._state = AlertmanagerState(routes, lambda: datetime.now(UTC))
+        self._behind_s = 0.0
+        self._state = AlertmanagerState(routes, lambda: datetime.now(UTC) + timedelta(seconds=self._behind_s))
         self._changed = asyncio.Event()
         self._posted_s: dict[str, deque[float]] = {one.name: deque(maxlen=one.per_minute) for one in routes}
         self._outages = LogOnce()
@@ -84,12 +91,19 @@ class AlertmanagerWorker:
         full = [sent[0] + MINUTE_S for sent in self._posted_s.values() if len(sent) == sent.maxlen]
         return max(full, default=0.0)
 
+    def _compare_clocks(self, answered_s: float) -> None:
+        """Post again where the times were wrong."""
+        behind_s = answered_s - time.time()
+        if abs(behind_s) < DAY_S and abs(behind_s - self._behind_s) > CLOCK_TOLERANCE_S:
+            self._behind_s = behind_s
+            self._changed.set()
+
     async def _post(self, route: RouteSetting, now_s: float) -> SinkAnswer | None:
         """None where nothing fires."""
         alerts, ended = self._state.post(route.name)
         if not alerts:
             return None
-        answer = await post(self._client, request(self._setting, alerts))
+        answer = await post(self._client, request(self._setting, alerts), self._compare_clocks)
         self._metrics.requested(self.name, route.name, ok=answer.outcome == TAKEN)
         if answer.outcome == TAKEN:
             self._posted_s[route.name].append(now_s)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from stream.core.timestamps import iso8601
 from stream.notify import alertmanager_worker
 from stream.notify.alertmanager_worker import AlertmanagerWorker
+from stream.notify.sinks.alertmanager import EXPIRES_S
 from stream.service.http import client
 from stream.service.metrics.notify import NotifyMetrics
 from stream.service.tables.notify_tables import RouteSetting, SinkSetting
@@ -21,17 +25,21 @@ from tests.notify.sinks.stub_sinks import until
 
 
 class Alertmanager:
-    """`posted`: the alerts of each POST. `answers`: statuses that are given before 200."""
+    """`posted`: the alerts of each POST. `answers`: statuses that are given before 200.
 
-    def __init__(self, *answers: int) -> None:
+    `ahead_s`: of its clock.
+    """
+
+    def __init__(self, *answers: int, ahead_s: float = 0.0) -> None:
         self.answers = [*answers]
+        self.ahead_s = ahead_s
         self.posted: list[list[dict[str, Any]]] = []
 
     async def take(self, request: web.Request) -> web.Response:
         self.posted.append(await request.json())
         if self.answers:
             return web.Response(status=self.answers.pop(0), headers={"Retry-After": "3600"})
-        return web.Response()
+        return web.Response(headers={"Date": formatdate(time.time() + self.ahead_s, usegmt=True)})
 
 
 @asynccontextmanager
@@ -80,3 +88,17 @@ async def test_an_end_is_posted_until_alertmanager_takes_it(monkeypatch: pytest.
     assert ended == ended[:1] * 2
     assert ended[0] < began
     assert len(stub.posted) == posts
+
+
+@pytest.mark.parametrize("ahead_s", [-3600.0, 3600.0])
+async def test_alerts_end_by_alertmanagers_own_clock(ahead_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What ends in its past is over at once, and what ends in its future fires until then."""
+    monkeypatch.setattr(alertmanager_worker, "COLLECT_S", 0.01)
+    stub = Alertmanager(ahead_s=ahead_s)
+    async with working(stub) as worker:
+        await until(lambda: len(stub.posted) > 1, "it is posted again at once", 5)
+        worker.observe(condition().fingerprint, None)
+        await until(lambda: len(stub.posted) > 2, "its end is posted", 5)
+    now_s = time.time() + ahead_s
+    left_s = [(iso8601(one["endsAt"]) or 0) / 1e6 - now_s for (one,) in stub.posted]
+    assert left_s == pytest.approx([EXPIRES_S - ahead_s, EXPIRES_S, 0.0], abs=10)

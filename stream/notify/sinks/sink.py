@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 import aiohttp
 
 from stream.notify.grouping import Notification
-from stream.service.http.client import retry_after_s
+from stream.service.http.client import date_s, retry_after_s
 
 TAKEN, REFUSED, FAILED = "taken", "refused", "failed"
 TIMEOUT_S = 15.0
@@ -55,8 +55,13 @@ class Sink(Protocol):
     async def send(self, told: Notification) -> SinkAnswer: ...
 
 
-async def post(client: aiohttp.ClientSession, request: SinkRequest) -> SinkAnswer:
-    """What the server answers. Redirects are not followed: only configured URLs get alerts."""
+async def post(
+    client: aiohttp.ClientSession, request: SinkRequest, dated: Callable[[float], object] = lambda _: None
+) -> SinkAnswer:
+    """What the server answers. Redirects are not followed: only configured URLs get alerts.
+
+    `dated` is told the answer's `Date` (Unix time), if it has one.
+    """
     headers = {"Content-Type": "application/json", **request.headers}
     try:
         async with client.post(
@@ -67,6 +72,8 @@ async def post(client: aiohttp.ClientSession, request: SinkRequest) -> SinkAnswe
             wrong_key = status == 400 and await _names_key(response, request.wrong_key)
     except (aiohttp.ClientError, TimeoutError, OSError, asyncio.IncompleteReadError, ValueError) as error:
         return SinkAnswer(FAILED, type(error).__name__)
+    if (answered_s := date_s(date)) is not None:
+        dated(answered_s)
     if 200 <= status < 300:
         return SinkAnswer(TAKEN)
     if wrong_key:
