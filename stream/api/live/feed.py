@@ -126,7 +126,10 @@ class LiveFeed:
         return positions.read(text, self.topics, self._positions)
 
     async def missed(self, since: Positions, until: Positions) -> AsyncIterator[LiveRecord]:
-        """The records from `since` on, up to where the feed goes on. Raises KafkaError."""
+        """The records from `since` on, up to where the feed goes on.
+
+        Raises OffsetOutOfRangeError where they are gone, and BROKER_AWAY.
+        """
         left = {one: end for one, end in until.items() if since[one] < end}
         at = dict(since)
         if not left:

@@ -16,7 +16,7 @@ from litestar.types import ControllerRouterHandler
 from stream.api.access.authentication import caller_of
 from stream.api.live.feed import MOST_MISSED, LiveFeed
 from stream.api.live.selection import KINDS, LiveRecord, LiveSelection
-from stream.api.live.subscription import LiveSubscription
+from stream.api.live.subscription import Ending, LiveSubscription
 from stream.api.numbers import audit
 from stream.api.parts import parts_of
 from stream.api.problems import documented, unavailable
@@ -33,7 +33,7 @@ from stream.api.questions.filters import (
     repeated,
 )
 from stream.api.questions.known_parameters import only_known
-from stream.kafka.errors import KafkaError
+from stream.kafka.errors import BROKER_AWAY, OffsetOutOfRangeError
 from stream.service.metrics.api import ApiMetrics
 
 HEARTBEAT_S = 15.0
@@ -47,6 +47,7 @@ REASONS = {
     "slow": "Too many records wait for this client: read faster, or filter. Resume with Last-Event-ID.",
     "stopping": "This server stops. Resume with Last-Event-ID.",
     "revoked": "The token was taken back or changed.",
+    "away": "Kafka does not answer: what was missed cannot be read now. Resume with Last-Event-ID.",
     "lost": "The records behind this position are gone. Ask the archive, and begin anew.",
 }
 """Why a stream ends, as its last message says it."""
@@ -167,8 +168,13 @@ class LiveStream:
                             break
                         if self._selection.admits(record):
                             yield self._of(record)
-                except KafkaError:
+                except OffsetOutOfRangeError:
                     gap = "gone"
+                except BROKER_AWAY:
+                    # Not on from now: what was missed is still there, behind the id that the client has.
+                    subscription.end("away")
+                    yield _end("away")
+                    return
         if gap is not None:
             yield _message(event="gap", data=_json(gap, GAPS[gap]), id=joined, retry=RETRY_MS)
         else:
@@ -178,8 +184,7 @@ class LiveStream:
             if found is not None:
                 yield self._of(found)
             elif subscription.ending is not None:
-                ending = subscription.ending
-                yield _message(event="end", data=_json(ending, REASONS[ending]))
+                yield _end(subscription.ending)
                 return
             else:
                 yield _message(comment="", id=self._feed.position)
@@ -205,6 +210,10 @@ def _message(
     return ServerSentEventMessage(
         data=data, event=event, id=id, retry=retry, comment=comment, sep="\n"
     ).encode()
+
+
+def _end(why: Ending) -> bytes:
+    return _message(event="end", data=_json(why, REASONS[why]))
 
 
 def _json(reason: str, detail: str) -> bytes:

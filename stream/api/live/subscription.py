@@ -13,7 +13,7 @@ from stream.api.live.selection import LiveRecord, LiveSelection
 QUEUE = 1000
 """Records that wait for a subscriber."""
 
-Ending = Literal["slow", "stopping", "lost", "revoked"]
+Ending = Literal["slow", "stopping", "away", "lost", "revoked"]
 
 
 class LiveSubscription:

@@ -19,7 +19,7 @@ NO_ROUTE = "none"
 CODES = ("200", "204", "304", "400", "401", "403", "404", "405", "413", "429", "500", "503", words.OTHER)
 REFUSALS = ("missing", "unknown", "other_account", "not_configured", "rate_limited")
 READ_OUTCOMES = ("success", "timeout", "error", "overloaded")
-ENDINGS = ("left", "slow", "stopping", "lost", "revoked")
+ENDINGS = ("left", "slow", "stopping", "away", "lost", "revoked")
 
 API_REQUESTS = counter(
     "api_requests_total",
@@ -58,7 +58,8 @@ API_LIVE_SUBSCRIBERS = gauge(
 API_LIVE_ENDED = counter(
     "api_live_ended_total",
     "Live streams that have ended: left (the client closed), slow (it did not read), "
-    "stopping (the role), lost (its records are no longer in Kafka), revoked (its token was taken back).",
+    "stopping (the role), away (Kafka did not answer while it caught up), lost (its records are no longer "
+    "in Kafka), revoked (its token was taken back).",
     "On slow: the client or its network is too slow for what it follows; let it filter.",
     {"reason": ENDINGS},
 )
