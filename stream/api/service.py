@@ -93,7 +93,8 @@ async def serving(chosen: ApiSettings) -> AsyncIterator[RunningApi]:
     tasks: dict[str, asyncio.Task[None]] = {}
     try:
         async with AsyncExitStack() as stack:
-            archive = open_archive(archive_url(chosen.archive_url, chosen.data_dir), chosen.privacy_key)
+            database = archive_url(chosen.archive_url, chosen.data_dir)
+            archive = open_archive(database, chosen.privacy_key, readers=chosen.api_threads)
             stack.callback(archive.close)
             feed = live_feed(chosen, metrics, callers)
             tasks["the feed of live streams"] = asyncio.create_task(feed.run())

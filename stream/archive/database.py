@@ -34,6 +34,7 @@ STEPS = 100_000
 """Of SQLite's machine, between two looks at the clock."""
 
 READERS = 8
+"""Connections that are kept open."""
 
 
 def archive_url(configured: str, data_dir: Path) -> str:
@@ -41,27 +42,30 @@ def archive_url(configured: str, data_dir: Path) -> str:
     return configured or f"sqlite:///{(data_dir / FILE).absolute()}"
 
 
-def connect(url: str, *, reads_only: bool) -> Engine:
-    """The engine of a URL. It connects when it is first used. Raises ArchiveError."""
+def connect(url: str, *, reads_only: bool, readers: int = READERS) -> Engine:
+    """The engine of a URL. It connects when it is first used. Raises ArchiveError.
+
+    - `readers`: threads that read at once, each with a connection of its own.
+    """
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
-            return _sqlite(parsed.database or "", reads_only=reads_only)
+            return _sqlite(parsed.database or "", reads_only=reads_only, readers=readers)
         if parsed.get_backend_name() == "postgresql":
-            return _postgresql(url, reads_only=reads_only)
+            return _postgresql(url, reads_only=reads_only, readers=readers)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise ArchiveError(f"the archive's URL cannot be used: {type(error).__name__}") from None
     raise ArchiveError("the archive's URL is neither of SQLite nor of PostgreSQL")
 
 
-def _sqlite(path: str, *, reads_only: bool) -> Engine:
+def _sqlite(path: str, *, reads_only: bool, readers: int) -> Engine:
     # A reader makes no file: an empty one would look like an archive without calls.
     file = f"file:{quote(path)}?mode={'rw' if reads_only else 'rwc'}"
     engine = create_engine(
         "sqlite://",
         creator=lambda: sqlite3.connect(file, timeout=BUSY_S, check_same_thread=False, uri=True),
         poolclass=QueuePool,
-        pool_size=READERS,
+        pool_size=readers,
     )
 
     @event.listens_for(engine, "connect")
@@ -88,12 +92,12 @@ def _sqlite(path: str, *, reads_only: bool) -> Engine:
     return engine
 
 
-def _postgresql(url: str, *, reads_only: bool) -> Engine:
+def _postgresql(url: str, *, reads_only: bool, readers: int) -> Engine:
     limit_s = QUERY_S if reads_only else WRITE_S
     options: dict[str, Any] = {"isolation_level": "REPEATABLE READ"} if reads_only else {}
     return create_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
-        pool_size=READERS,
+        pool_size=readers,
         pool_pre_ping=True,
         connect_args={**_NOTICES_ITS_END, "options": f"-c statement_timeout={limit_s}s"},
         **options,

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from stream.archive import cursors
 from stream.archive.call_lists import Place, call_list, every_call
 from stream.archive.conditions import NumberForms, alert_conditions, call_conditions, of_accounts
-from stream.archive.database import connect
+from stream.archive.database import READERS, connect
 from stream.archive.placed_calls import rows_from
 from stream.archive.questions import (
     MOST_EVENTS,
@@ -54,14 +54,15 @@ LOOSE_PLACE: tuple[Column[Any], ...] = (loose_events.c.at_us, loose_events.c.id)
 Accounts = frozenset[str] | None
 
 
-def open_archive(url: str, privacy_key: str = "") -> Archive:
+def open_archive(url: str, privacy_key: str = "", *, readers: int = READERS) -> Archive:
     """The archive at a URL (`database.archive_url`). It is connected to when it is first asked.
 
     - `privacy_key`: with it, calls are found by the hashes of their numbers.
+    - `readers`: see `connect`.
 
     Raises ArchiveError if the URL cannot be used.
     """
-    return Archive(connect(url, reads_only=True), privacy_key)
+    return Archive(connect(url, reads_only=True, readers=readers), privacy_key)
 
 
 class Archive:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from stream.api import server, service
+from stream.archive.reader import Archive, open_archive
 from stream.service.http.listening import ListenError
 from stream.service.settings import Settings
 from stream.service.tables.api_tokens import read_tokens
@@ -55,6 +56,20 @@ async def test_without_a_token_this_machine_alone_may_ask_and_only_under_its_own
         rebound = await answer(api.url, get("/v1/calls", host="rebound.example"))
         assert rebound.startswith("HTTP/1.1 401")
         assert "server:" not in rebound.lower()
+
+
+async def test_each_thread_that_reads_has_a_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    def noted(*where: str, readers: int) -> Archive:
+        opened.append(readers)
+        return open_archive(*where, readers=readers)
+
+    monkeypatch.setattr(service, "open_archive", noted)
+    async with service.serving(settings(tmp_path, api_threads=40)):
+        assert opened == [40]
 
 
 async def test_with_a_token_nobody_asks_without_one(tmp_path: Path) -> None:

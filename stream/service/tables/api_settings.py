@@ -49,7 +49,11 @@ class ApiFields:
     api_archive_timeout_s: float = setting(
         10.0, "the same for one read of the archive", kinds.number(0.1, 300)
     )
-    api_threads: int = setting(8, "reads of the archive at once", kinds.whole(1, 200))
+    api_threads: int = setting(
+        8,
+        "reads of the archive at once, each on a connection to the database of its own",
+        kinds.whole(1, 200),
+    )
     api_cors_origins: tuple[str, ...] = setting(
         (), "origins whose pages may call the API, with commas; empty: none", origins
     )
