@@ -41,8 +41,6 @@ min_calls_then = 5
 min_calls = 10
 [ineffective_attempts]
 min_attempts = 10
-[app_webhook_failing]
-min_failures = 5
 [duplicates]
 min_events = 20
 [worker_not_running]
