@@ -20,12 +20,10 @@ from typing import Any, NamedTuple
 from stream.core.alerting.rules import SEVERITIES
 from stream.core.identity import name_id
 from stream.notify.alert import EXAMPLES, FIRING, RESOLVED, NotifiedGroup, ReceivedAlert, route_of
-from stream.notify.firing import Firing
+from stream.notify.firing import Firing, remember
 from stream.service.tables.notify_tables import RouteSetting
 
 MINUTE_S = 60.0
-REMEMBERED = 50_000
-"""Episodes whose last revision is remembered, and groups whose last notification is."""
 
 _RANK: dict[str, int] = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 
@@ -155,7 +153,7 @@ class Grouping:
         if not _is_news(alert, self._seen.get(alert.episode_id, _UNSEEN)):
             return "repeated"
         rank = _rank(alert) if alert.is_firing else _UNTOLD
-        _remember(self._seen, alert.episode_id, _Seen(alert.revision, rank))
+        remember(self._seen, alert.episode_id, _Seen(alert.revision, rank))
         pending = self._pending.setdefault(alert.group.key, PendingGroup(route, alert.group, now_s))
         if pending.taken and _rank(alert) < pending.rank:
             pending.route = route
@@ -215,7 +213,7 @@ class Grouping:
         """The sink has taken it."""
         newest = pending.taken[-1].alert
         key = pending.route.name, pending.group.key
-        _remember(self._announced, key, _Announced(newest.state, newest.severity, now_s))
+        remember(self._announced, key, _Announced(newest.state, newest.severity, now_s))
         self._sent_s[pending.route.name].append(now_s)
         for one in self._pending.values():
             one.failures = 0
@@ -259,11 +257,3 @@ def _is_beneath(alert: ReceivedAlert, route: RouteSetting) -> bool:
 
 def _rank(alert: ReceivedAlert) -> int:
     return _RANK.get(alert.severity, len(_RANK))
-
-
-def _remember(known: dict[Any, Any], key: Any, value: Any) -> None:
-    """As the newest; the oldest is forgotten."""
-    known.pop(key, None)
-    known[key] = value
-    if len(known) > REMEMBERED:
-        del known[next(iter(known))]

@@ -23,7 +23,7 @@ from stream.kafka.client.offsets import Offsets
 from stream.kafka.dead_letters.letter import REDRIVEN_FROM
 from stream.kafka.errors import KafkaError
 from stream.kafka.partitions import TopicPartition
-from stream.notify.alert import read_alert
+from stream.notify.alert import ReceivedAlert, read_alert
 from stream.notify.firing import Firing
 from stream.notify.grouping import Grouping, PendingGroup, TakenAlert
 from stream.notify.sinks.sink import REFUSED, TAKEN, Sink, SinkAnswer
@@ -172,18 +172,19 @@ class SinkWorker:
         """Raises DecodeError."""
         alert = read_alert(record.value)
         taken = TakenAlert(alert, record, lambda: offsets.done(record.offset))
-        result = "repeated" if self._is_over(taken) else self._grouping.add(taken, time.monotonic())
+        is_redriven = any(name == REDRIVEN_FROM for name, _ in record.headers)
+        if not is_redriven:
+            self._firing.hear(alert)
+        is_over = is_redriven and self._is_over(alert)
+        result = "repeated" if is_over else self._grouping.add(taken, time.monotonic())
         if result != "waiting":
             taken.done()
         if result == "repeated":
             self._metrics.alerts(self.name, result)
 
-    def _is_over(self, taken: TakenAlert) -> bool:
+    def _is_over(self, alert: ReceivedAlert) -> bool:
         """Whether a dead letter that was written back would open what nothing will close any more."""
-        alert = taken.alert
-        if not self._sink.closes or not alert.is_firing or self._firing.is_firing(alert.fingerprint):
-            return False
-        return any(name == REDRIVEN_FROM for name, _ in taken.record.headers)
+        return self._sink.closes and alert.is_firing and not self._firing.is_firing(alert.fingerprint)
 
     # -- sending
 

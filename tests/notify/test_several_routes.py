@@ -67,23 +67,48 @@ def test_what_is_not_taken_goes_on_by_the_route_of_what_came_meanwhile_if_that_i
     assert told(of, 0, condition(revision=2)) == [("pages", "firing", 2)]
 
 
-CHANGES = st.tuples(st.integers(0, 3), st.booleans(), st.sampled_from(SEVERITIES), st.integers(0, 3))
+CHANGES = st.tuples(
+    *(st.integers(0, 3), st.booleans(), st.sampled_from(SEVERITIES), st.sampled_from([0, 1, 3, 100])),
+    *(st.integers(0, 3), st.integers(0, 3)),
+)
+TWO_BEGIN = [(one, False, "info", 100, 1, 1) for one in (0, 1)]
 
 
-@given(st.lists(CHANGES, max_size=40))
-@example([(0, False, "warning", 0), (0, True, "critical", 0), (0, False, "critical", 0)])
-def test_of_each_group_the_last_that_is_told_is_true(changes: list[tuple[int, bool, str, int]]) -> None:
-    """Three calls and a condition begin, become more severe and end; some time passes after each."""
+@given(st.lists(CHANGES, max_size=40), st.booleans())
+@example(
+    [(0, False, "warning", 0, 1, 1), (0, True, "critical", 0, 1, 1), (0, False, "critical", 0, 1, 1)], True
+)
+@example([*TWO_BEGIN, *[(one, True, "info", 100, 1, 0) for one in (0, 1)]], True)
+@example([(0, False, "info", 100, 1, 0), (1, False, "info", 100, 1, 0), (1, True, "info", 100, 1, 0)], True)
+def test_of_each_group_the_last_that_is_told_is_true(
+    changes: list[tuple[int, bool, str, int, int, int]], active_is_last: bool
+) -> None:
+    """Three calls and a condition begin, become more severe and end; some time passes after each. So much is
+    read of the alerts and of what is active; of either, the rest is read after the other.
+    """
     of, firing, now_s = Grouping(ROUTES, closes=True), firing_of(ROUTES), 0.0
     known: dict[int, ReceivedAlert] = {}
     last: dict[str, str] = {}
+    unread: list[ReceivedAlert] = []
+    unread_active: list[ReceivedAlert] = []
+
+    def read(number: int | None = None) -> None:
+        for one in unread[:number]:
+            firing.hear(one)
+            add(of, one, now_s)
+        del unread[:number]
+
+    def read_active(number: int | None = None) -> None:
+        for one in unread_active[:number]:
+            firing.observe(one.fingerprint, one if one.is_firing else None)
+        del unread_active[:number]
 
     def send() -> None:
         while (due := of.take_due(now_s)) is not None:
             of.sent(due, now_s)
             last[due.group.key] = due.notification(firing).state
 
-    for which, ends, severity, passes_s in changes:
+    for which, ends, severity, passes_s, reads, reads_active in changes:
         one = known.get(which)
         if one is None:
             one = (
@@ -98,12 +123,17 @@ def test_of_each_group_the_last_that_is_told_is_true(changes: list[tuple[int, bo
                 one, id=id_, revision=one.revision + 1, severity=worst, state="firing"
             )
         known[which] = one
-        firing.observe(one.fingerprint, one)
-        add(of, one, now_s)
+        unread.append(one)
+        unread_active.append(one)
+        read_active(reads_active)
+        read(reads)
         now_s += passes_s
         send()
-    for _ in range(40):
-        now_s += 60
-        send()
+    for rest in (read, read_active) if active_is_last else (read_active, read):
+        rest()
+        for _ in range(40):
+            now_s += 60
+            send()
     for one in known.values():
         assert last[one.group.key] == ("firing" if firing.count(one.group.key) else "resolved")
+        assert firing.is_firing(one.fingerprint) == one.is_firing

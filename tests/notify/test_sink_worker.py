@@ -255,7 +255,7 @@ async def test_what_an_owner_before_us_has_sent_is_committed_before_it_is_read_a
 async def test_a_dead_letter_that_is_written_back_opens_nothing_that_is_over(
     headers: tuple[tuple[str, bytes], ...], *, fires: bool, waits: bool
 ) -> None:
-    """Its end was told before. What is new may not be known as firing yet."""
+    """Its end was told before. What is new may not be known as firing yet, and is from then on."""
     worker = Handed().worker
     if fires:
         worker._firing.observe(condition().fingerprint, condition())
@@ -263,6 +263,7 @@ async def test_a_dead_letter_that_is_written_back_opens_nothing_that_is_over(
     offsets.take(7)
     worker._take(Fetched(orjson.dumps(CONDITION), headers), offsets)
     assert (worker._grouping.next_s() is not None, bool(offsets.undone)) == (waits, waits)
+    assert worker._firing.is_firing(condition().fingerprint) == waits
 
 
 async def test_what_comes_is_sent_at_once_and_what_comes_while_the_sink_is_away_when_it_is_back() -> None:
