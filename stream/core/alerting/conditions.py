@@ -200,6 +200,7 @@ def _review(scope: Scope, now_us: int, policy: CallPolicy, *, is_late: bool = Fa
     `is_late`: nothing ends by quiet, the next tick sees to that.
     """
     alerts: list[Alert] = []
+    at_us = max(now_us, scope.heard_us)  # a partition that is behind tells it after it was heard
     due_us = scope.heard_us + IDLE_S * SECOND_US
     for name, one in conditions_of(scope):
         rule = _rule_of(scope, one, policy)
@@ -215,11 +216,11 @@ def _review(scope: Scope, now_us: int, policy: CallPolicy, *, is_late: bool = Fa
             due_us = min(due_us, quiet_us)
             if episode is None or (not firing and trend.opened * MINUTE_US > episode.starts_us):
                 episode = scope.episodes[name] = Episode(
-                    f"minute:{trend.opened}", trend.opened * MINUTE_US, now_us
+                    f"minute:{trend.opened}", trend.opened * MINUTE_US, at_us
                 )
             severity = _severity(rule, trend)
             if episode.fire(severity, trend.count, confirmed=trend.confirmed):
-                alerts.append(condition_alert(scope, name, one, rule, episode, trend, now_us, policy, ""))
+                alerts.append(condition_alert(scope, name, one, rule, episode, trend, at_us, policy, ""))
         elif episode is not None and firing:
             if is_quiet and scope.minutes:
                 scope.quiet[name] = scope.minutes[-1][0]
@@ -231,7 +232,7 @@ def _review(scope: Scope, now_us: int, policy: CallPolicy, *, is_late: bool = Fa
             episode.resolve()
             code = "recovered" if held or episode.confirmed else RETRACTED
             code = "quiet" if is_quiet else code if rule.enabled else "rule_disabled"
-            alerts.append(condition_alert(scope, name, one, rule, episode, trend, now_us, policy, code))
+            alerts.append(condition_alert(scope, name, one, rule, episode, trend, at_us, policy, code))
     scope.due_s = -(-due_us // SECOND_US)
     return alerts
 

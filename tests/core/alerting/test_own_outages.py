@@ -1,4 +1,4 @@
-"""That nothing more was told while no worker ran does not end an episode."""
+"""That nothing more was told while no worker ran, or one was behind, does not end an episode too early."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from stream.core.alerting.conditions import take, tick
 from stream.core.alerting.rules import read_rules
 from stream.core.alerting.scopes import LATE_S, Scope, dump_scope, load_scope
 from stream.core.policy import CallPolicy
-from tests.core.alerting.test_conditions import BAD, BEGIN, GOOD, MINUTE, POLICY, play, said, told
+from stream.core.timestamps import utc
+from tests.core.alerting.test_conditions import BAD, BEGIN, GOOD, MINUTE, POLICY, minutes, play, said, told
 
 
 def firing() -> Scope:
@@ -69,3 +70,10 @@ def test_an_outage_makes_nothing_that_was_over_before_it_new() -> None:
     scope, alerts = play([told(0, *[("answers", "failing", "slow")] * 20)], policy=off)
     assert [one.rule.id for one in alerts] == ["webhook.failing"]
     assert ticked(scope, 90)[1] == []
+
+
+def test_what_a_partition_that_is_behind_tells_ends_nothing_before_it_began() -> None:
+    before = minutes(0, 27, 60, 0)
+    _, (first, last) = play([*before, told(30, *[BAD] * 60), told(27, *[GOOD] * 6000)])
+    assert (first.starts_at, first.detected_at) == (utc(BEGIN + 30 * MINUTE),) * 2
+    assert (last.state, last.ends_at, last.updated_at) == ("resolved", *(utc(BEGIN + 30 * MINUTE),) * 2)
