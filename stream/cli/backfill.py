@@ -1,7 +1,7 @@
 """`callstream backfill`: has the pollers read a past time again, at the lowest priority.
 
 The command requests the backfill and shows its progress; it needs Kafka only. Exit code 0: done, or with
---cancel cancelled. 1: it failed or was cancelled. 130, by Ctrl-C: the pollers continue.
+--cancel cancelled, or with --list shown. 1: it failed or was cancelled. 130, by Ctrl-C: the pollers continue.
 """
 
 from __future__ import annotations
@@ -37,15 +37,23 @@ DETACHED = "the pollers continue; the same command shows their progress again"
 
 
 @click.command("backfill")
-@click.option("--source", required=True, type=click.Choice(POLLED_SOURCES), help="The source to read.")
-@click.option("--since", required=True, metavar="TIME", help="Start of the time to read.")
+@click.option("--source", type=click.Choice(POLLED_SOURCES), help="The source to read.")
+@click.option("--since", metavar="TIME", help="Start of the time to read.")
 @click.option("--until", default="now", show_default=True, metavar="TIME", help="End of the time to read.")
 @click.option("--account", metavar="ID", help="The provider's id of the account, if there are several.")
 @click.option("--again", is_flag=True, help="Start from the beginning, whatever was read before.")
 @click.option("--cancel", is_flag=True, help="Cancel the backfill.")
+@click.option("--list", "listed", is_flag=True, help="List the backfills that are not done.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else on stdout.")
 def command(
-    source: str, since: str, until: str, account: str | None, again: bool, cancel: bool, as_json: bool
+    source: str | None,
+    since: str | None,
+    until: str,
+    account: str | None,
+    again: bool,
+    cancel: bool,
+    listed: bool,
+    as_json: bool,
 ) -> None:
     """Read all of a source from one TIME to another, and show the progress.
 
@@ -55,20 +63,29 @@ def command(
     \b
     callstream backfill --source twilio_call --since 3d
     callstream backfill --source telnyx_call_event --since 2026-03-02T10:00:00Z --until 2026-03-02T12:00:00Z
+    callstream backfill --list
     """
     quiet_clients()
     away = (BufferFullError, NotAcknowledgedError)
     with exit_on_error(BackfillRefusedError, away=away, as_json=as_json):
         if again and cancel:
             raise BackfillRefusedError("either --again or --cancel")
+        if listed:
+            if source or since or account or again or cancel:
+                raise BackfillRefusedError("--list lists all of them: it takes --json alone")
+            _print_unfinished(as_json)
+            return
+        if source is None or since is None:
+            raise BackfillRefusedError(
+                "--source and --since say what is read; --list lists what is under way"
+            )
         settings = load()
         now_us = time.time_ns() // 1000
         span = _span(since, until, now_us)
         wanted = new_job(source, account_id(settings, source, account), *span, now_us)
         bootstrap = required_bootstrap(settings)
         if not as_json:
-            times = f"--since {wanted.since} --until {wanted.until}"
-            say(f"backfill {wanted.id}: --source {source} {times}", err=True)
+            say(_asked(wanted), err=True)
         try:
             job = asyncio.run(
                 _finished(settings, bootstrap, wanted, now_us, again=again, cancel=cancel, quiet=as_json)
@@ -120,7 +137,7 @@ async def _finished(
     """Requests the backfill and waits until it is finished. `wanted`: the job as if it were new."""
     await topics.ensure(bootstrap, settings, wait_s=CONNECTED_WITHIN_S)
     cluster = connection(settings, "backfill", bootstrap)
-    async with _store(topics.names(settings.topic_prefix).polling, cluster) as store:
+    async with _store(settings, cluster) as store:
         known = store.job(wanted.id)
         if cancel:
             return await store.save(cancelled(known, now_us))
@@ -132,7 +149,8 @@ async def _finished(
 
 
 @asynccontextmanager
-async def _store(topic: str, cluster: Connection) -> AsyncIterator[ProgressStore]:
+async def _store(settings: Settings, cluster: Connection) -> AsyncIterator[ProgressStore]:
+    topic = topics.names(settings.topic_prefix).polling
     producer = AckedProducer(topic, cluster, produced=lambda *_: None)
     store = ProgressStore(topic, cluster, producer)
     await producer.start()
@@ -160,8 +178,7 @@ async def wait_until_finished(
             raise BackfillRefusedError("it was removed")
         if job != last:
             last, changed_s, warned = job, time.monotonic(), False
-            said = f"{job.rows:,} rows, up to {job.done_until}"
-            shown.show(job.state, said, read_share(job), last=job.finished)
+            shown.show(job.state, _progress(job), read_share(job), last=job.finished)
         if job.finished:
             return job
         if not warned and time.monotonic() - changed_s >= patience_s:
@@ -172,6 +189,39 @@ async def wait_until_finished(
                 changes = await store.wait_for_change(changes)
         except TimeoutError:
             pass  # no change: check the time
+
+
+def _print_unfinished(as_json: bool) -> None:
+    """Those that wait, run or have failed, the newest first. Raises BackfillRefusedError, TopicError."""
+    settings = load()
+    jobs = asyncio.run(_known(settings, required_bootstrap(settings)))
+    left = [job for job in jobs if not job.finished or job.state == "failed"]
+    for job in sorted(left, key=lambda one: one.updated_at, reverse=True):
+        if as_json:
+            say(msgspec.json.encode(job).decode())
+            continue
+        why = f": {job.error}" if job.state == "failed" and job.error else ""
+        say(_asked(job))
+        say(f"  {job.state}{why}: {100 * read_share(job):.0f} %, {_progress(job)}, as of {job.updated_at}")
+    if not left:
+        say("No backfill waits, runs or has failed.", err=True)
+
+
+async def _known(settings: Settings, bootstrap: str) -> list[BackfillJob]:
+    await topics.ensure(bootstrap, settings, wait_s=CONNECTED_WITHIN_S)
+    async with _store(settings, connection(settings, "backfill", bootstrap)) as store:
+        return store.jobs()
+
+
+def _asked(job: BackfillJob) -> str:
+    """As the options that ask for it again."""
+    account = f" --account {job.account}" if job.account else ""
+    return f"backfill {job.id}: --source {job.source}{account} --since {job.since} --until {job.until}"
+
+
+def _progress(job: BackfillJob) -> str:
+    said = f"{job.rows:,} rows, up to {job.done_until}"
+    return f"{said}, failing since {job.failing_since}: {job.error}" if job.failing_since else said
 
 
 def read_share(job: BackfillJob) -> float:

@@ -20,6 +20,7 @@ from stream.kafka.client import producers
 from stream.kafka.client.connection import connection
 from stream.kafka.oversized_records import REASON, DeadLetteringProducer
 from stream.kafka.partitions import partition_of
+from stream.poller.limiter.budget import ACCOUNT_TROUBLE
 from stream.poller.limiter.rate_limiter import RateLimiters
 from stream.poller.on_demand.backlog_watch import BacklogWatch
 from stream.poller.on_demand.dispatcher import FetchDispatcher
@@ -46,12 +47,6 @@ PACE_S = 0.025
 """Rows and results of reads that end within this time share a request to Kafka."""
 NOBODY = "no account of Twilio or Telnyx with its credentials is configured: nothing is read"
 NAMELESS = "credentials of Twilio are configured, but not their account: set CALLSTREAM_TWILIO_ACCOUNT_SID"
-ACCOUNT_TROUBLE = {
-    "refused": "the provider refuses the credentials",
-    "unreachable": "the provider does not answer",
-}
-"""By the state of an account's budget."""
-
 OVERLAPPING = (
     "CALLSTREAM_POLL_LOOKBACK_S is not below CALLSTREAM_SETTLE_S: rows of calls that have left the table are "
     "read again, and create the calls again"

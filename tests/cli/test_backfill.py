@@ -62,6 +62,8 @@ def run(*arguments: str, **environment: str) -> Result:
         (["--since", "1h", "--until", "2h"], "the beginning must lie before the end"),
         (["--since", "1h", "--until", "2100-01-01T00:00:00Z"], "the end lies in the future"),
         (["--since", "1h", "--again", "--cancel"], "either --again or --cancel"),
+        ([], "--source and --since say what is read"),
+        (["--list"], "--list lists all of them: it takes --json alone"),
         (["--since", "1h"], "no account of twilio is configured here: name it with --account"),
     ],
 )
@@ -121,10 +123,12 @@ def test_of_several_accounts_none_is_guessed() -> None:
 @dataclass
 class Shown:
     states: list[tuple[str, float | None, bool]] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def show(self, what: str, said: str, share: float | None, *, last: bool = False) -> None:
         self.states.append((what, share, last))
+        self.said.append(said)
 
     def warn(self, text: str) -> None:
         self.warnings.append(text)
@@ -143,8 +147,9 @@ async def test_a_job_that_nobody_takes_is_said_so_once_and_waited_for() -> None:
     await asyncio.sleep(0.05)
     assert len(shown.warnings) == 1
     assert shown.warnings[0].startswith("no poller has reported progress")
-    store.receive(changed(state="running"))
+    store.receive(changed(state="running", error="the provider does not answer", failing_since=utc(NOW_US)))
     await until(lambda: len(shown.states) == 2)
+    assert shown.said[1].endswith(", failing since 2026-03-02T12:00:00.000000Z: the provider does not answer")
     await until(lambda: len(shown.warnings) == 2)
     store.receive(done := changed(state="done", done_until=JOB.until))
     async with asyncio.timeout(20):
@@ -185,6 +190,9 @@ class Provider:
     def __init__(self) -> None:
         self.outcome = "success"
         self.urls: list[str] = []
+
+    def state_of(self, account: Account) -> str:
+        return "running"
 
     async def read_window(
         self, resource: Resource, account: Account, url: str, priority: str, **_: Any

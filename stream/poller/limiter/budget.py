@@ -42,6 +42,12 @@ LATE_S = 0.01
 FAIL_FAST_AFTER_S = 30.0
 """An impatient request fails when a 429 closes the account for longer than this."""
 
+ACCOUNT_TROUBLE = {
+    "refused": "the provider refuses the credentials",
+    "unreachable": "the provider does not answer",
+}
+"""By the state of a budget."""
+
 UNANSWERED = frozenset({"server_error", "network_error", "auth_error", "deferred", "no_account"})
 """Outcomes that show nothing about the provider's limits."""
 

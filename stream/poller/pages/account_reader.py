@@ -57,6 +57,10 @@ class AccountReader:
         self._log_once = LogOnce()
         self.forbidden = ForbiddenResources()
 
+    def state_of(self, account: Account) -> str:
+        """One of POLL_STATES."""
+        return self._limiters.of(account).state().state
+
     async def read_request(
         self, request: FetchRequest, read: FetchRead, account: Account, permits: Impatient
     ) -> ReadResult:

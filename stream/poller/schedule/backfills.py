@@ -20,6 +20,7 @@ from stream.core.fetches import ANSWERED, account_key
 from stream.core.timestamps import utc
 from stream.kafka.acked_producer import BufferFullError, NotAcknowledgedError
 from stream.kafka.partitions import partition_of
+from stream.poller.limiter.budget import ACCOUNT_TROUBLE
 from stream.poller.pages.account_reader import AccountReader
 from stream.poller.pages.paged_read import ReadResult
 from stream.poller.resources.account import Account
@@ -51,6 +52,9 @@ MAX_ERROR_CHARS = 300
 _RETRYABLE = frozenset({"throttled", "server_error", "network_error", "deferred"})
 _UNREADABLE_CALL = frozenset({"rubbish", "client_error"})
 """Outcomes that concern one call alone: the others are still read."""
+
+WAITS = ACCOUNT_TROUBLE | {"throttled": "the provider asks for fewer requests (429)"}
+"""Why reads of an account wait, by its state."""
 
 log = logging.getLogger("callstream.poller.windows")
 
@@ -126,6 +130,9 @@ class Backfills:
                 if key not in self._running:
                     self._running[key] = start(_BackfillRun(job, self).run(), f"the backfill {job.id}")
 
+    def account_of(self, job: BackfillJob) -> Account | None:
+        return self.accounts.get((job.source.partition("_")[0], job.account))
+
     def _is_mine(self, job: BackfillJob) -> bool:
         account = account_key(job.source.partition("_")[0], job.account)
         return partition_of(account, self._partition_count) in self._partitions
@@ -151,6 +158,8 @@ class _BackfillRun:
         self._job = job
         self._of = backfills
         self._saving = asyncio.Lock()
+        self._failure: str | None = None
+        """What the last read came to, if it is tried again."""
 
     async def run(self) -> None:
         log.info("backfill %s of %s: starts at %s", self._job.id, self._job.source, self._job.done_until)
@@ -160,7 +169,7 @@ class _BackfillRun:
             state, error = await self._final_state()
         finally:
             await cancel([heartbeat])  # before the final state: no heartbeat may follow it
-        await self._save(state=state, error=error)
+        await self._save(state=state, error=error, failing_since=None)
         suffix = f": {error}" if error else ""
         log.info("backfill %s of %s is %s%s", self._job.id, self._job.source, state, suffix)
 
@@ -179,7 +188,7 @@ class _BackfillRun:
 
     async def _read_slices(self) -> None:
         job = self._job
-        account = self._of.accounts.get((job.source.partition("_")[0], job.account))
+        account = self._of.account_of(job)
         resource = self._of.resources.get(job.source)
         if account is None:
             raise _JobFailed("the poller has no credentials for this account")
@@ -256,18 +265,27 @@ class _BackfillRun:
         return rows, len(unread)
 
     async def _read_with_retries(self, read: Callable[[], Awaitable[ReadResult]]) -> ReadResult:
-        result = await self._until_written(read)
-        for pause_s in PAUSES_S:
-            if result.outcome not in _RETRYABLE:
-                break
-            await self._of.sleep(pause_s)
+        for pause_s in (*PAUSES_S, None):
             result = await self._until_written(read)
+            if result.outcome not in _RETRYABLE:
+                self._failure = None
+                break
+            self._failure = _said(result)
+            if pause_s is not None:
+                await self._of.sleep(pause_s)
         return result
 
     async def _save_heartbeats(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
-            await self._save()
+            error = self._failure or self._why_waiting()
+            since = None if error is None else self._job.failing_since or utc(self._of.now_us())
+            await self._save(error=error, failing_since=since)
+
+    def _why_waiting(self) -> str | None:
+        """Why no read of the account comes to an end. A refused or unreachable one waits for minutes."""
+        account = self._of.account_of(self._job)
+        return None if account is None else WAITS.get(self._of.reader.state_of(account))
 
     async def _save(self, **changes: object) -> None:
         """Save the job with these changes, and with the current time."""
@@ -292,4 +310,9 @@ def _has_window_end(resource: Resource, account: Account) -> bool:
 
 
 def _job_failed(result: ReadResult) -> _JobFailed:
-    return _JobFailed(f"{result.outcome}: {result.problem}" if result.problem else result.outcome)
+    return _JobFailed(_said(result))
+
+
+def _said(result: ReadResult) -> str:
+    said = f"{result.outcome}: {result.problem}" if result.problem else result.outcome
+    return said[:MAX_ERROR_CHARS]

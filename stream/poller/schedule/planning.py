@@ -101,7 +101,8 @@ def cancelled(known: BackfillJob | None, now_us: int) -> BackfillJob:
         raise BackfillRefusedError("the backfill does not exist")
     if known.finished:
         raise BackfillRefusedError(f"it is {known.state} already")
-    return msgspec.structs.replace(known, state="cancelled", updated_at=utc(now_us))
+    over = {"state": "cancelled", "error": None, "failing_since": None, "updated_at": utc(now_us)}
+    return msgspec.structs.replace(known, **over)
 
 
 def next_slice(done_until_us: int, until_us: int, slice_s: float | None = SLICE_S) -> Span | None:

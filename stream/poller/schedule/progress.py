@@ -60,7 +60,7 @@ class BackfillJob(msgspec.Struct, kw_only=True, frozen=True):
     - `asked`: how many times the job was requested. A record of a later request wins over all earlier ones.
     - `rows`: rows of the source written so far; `unread`: calls for which the provider returned nothing
       usable.
-    - `error`: why the job failed, for a person.
+    - `error`: why the job failed, or why it does not go on; for a person. `failing_since`: of the latter.
     """
 
     v: int = VERSION
@@ -74,6 +74,7 @@ class BackfillJob(msgspec.Struct, kw_only=True, frozen=True):
     unread: int = 0
     state: str = "waiting"
     error: str | None = None
+    failing_since: str | None = None
     asked: int = 1
     updated_at: str
 

@@ -52,7 +52,11 @@ class FakeReader:
         self.listed: dict[str, list[bytes]] = {}
         self.may_answer = asyncio.Event()
         self.may_answer.set()
+        self.state = "running"
         self.at_once = self.most_at_once = self.halt_at = 0
+
+    def state_of(self, account: Account) -> str:
+        return self.state
 
     async def read_window(
         self, resource: Resource, account: Account, url: str, priority: str, *, on_written: Any

@@ -184,7 +184,8 @@ def test_a_time_beyond_the_providers_limit_is_refused_but_a_result_is_still_show
 
 def test_only_an_unfinished_job_can_be_cancelled() -> None:
     expected = wanted(state="cancelled", **HALF)
-    assert cancelled(known(state="running", **HALF), NOW_US) == expected
+    failing = {"error": "server_error", "failing_since": utc(NOW_US)}
+    assert cancelled(known(state="running", **HALF, **failing), NOW_US) == expected
     with pytest.raises(BackfillRefusedError, match="the backfill does not exist"):
         cancelled(None, NOW_US)
     with pytest.raises(BackfillRefusedError, match="it is done already"):

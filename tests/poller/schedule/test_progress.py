@@ -61,6 +61,7 @@ def test_a_new_job_has_no_progress() -> None:
             "unread": 0,
             "state": "waiting",
             "error": None,
+            "failing_since": None,
             "asked": 1,
             "updated_at": "2026-03-02T12:00:00.000000Z",
         },
