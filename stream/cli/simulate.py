@@ -265,11 +265,12 @@ def command(
         text = orjson.dumps(outcome.as_json(options), option=orjson.OPT_INDENT_2).decode()
     for line in text.split("\n") if as_json else outcome.lines(options):
         say(line)
-    if outcome.answers is not None and outcome.answers.sent and not outcome.answers.taken:
-        mend = (
-            "is this the gateway's address, and does it verify with the keys that the simulator signs with?"
-        )
-        say(f"Error: {gateway} took nothing: {mend}", err=True)
+    if outcome.answers is not None and outcome.answers.took_nothing:
+        mend = "does the gateway run, and is this its address?"
+        if outcome.answers.reached:
+            mend = "is this the gateway's address, and does it verify with the keys of the simulator?"
+        unchecked = " Nothing was compared." if compare else ""
+        say(f"Error: {gateway} took nothing: {mend}{unchecked}", err=True)
         raise SystemExit(FAILED)
     if outcome.report is not None and not outcome.report.ok:
         raise SystemExit(FAILED)

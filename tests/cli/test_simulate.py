@@ -148,8 +148,28 @@ def test_a_gateway_that_takes_nothing_is_code_1(without_kafka: dict[str, str]) -
     dead = f"http://127.0.0.1:{free_port(0)}"
     result = run("--calls", "5", "--gateway", dead, "--retry-scale", "0", **without_kafka)
     assert result.exit_code == 1
-    assert f"{dead} took nothing: is this the gateway's address, and does it verify" in result.stderr
+    assert f"{dead} took nothing: does the gateway run, and is this its address?\n" in result.stderr
     assert "given up" in result.stdout
+
+
+def test_what_a_gateway_did_not_take_is_not_looked_for(
+    without_kafka: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ends(*_: object) -> dict[object, int]:
+        return {}
+
+    monkeypatch.setattr("stream.simulator.run.end_offsets", ends)
+    with gateway_beside() as gateway:
+        gateway.status_of = lambda request, number: 403
+        wanted = ("--calls", "20", "--seed", "4", "--gateway", gateway.url, "--check")
+        plain = run(*wanted, **without_kafka)
+        said = run(*wanted, "--json", **without_kafka)
+    assert (plain.exit_code, said.exit_code) == (1, 1)
+    error = plain.stderr.splitlines()[-1]
+    assert error.startswith(f"Error: {gateway.url} took nothing: is this the gateway's address, and does it")
+    assert error.endswith("Nothing was compared.")
+    assert len(plain.stdout.splitlines()) <= 4
+    assert orjson.loads(said.stdout)["check"] is None
 
 
 def test_a_check_without_its_broker_is_one_sentence_with_code_4(without_kafka: dict[str, str]) -> None:

@@ -70,6 +70,15 @@ class AnswerStats:
             if len(self.refusals) < EXAMPLES:
                 self.refusals.append(f"{what}: answered {answer.status}")
 
+    @property
+    def took_nothing(self) -> bool:
+        return self.sent > 0 and not self.taken
+
+    @property
+    def reached(self) -> bool:
+        """Whether any attempt got a connection."""
+        return any(count for kind, count in self.by_kind.items() if kind != "unreachable")
+
     def quantile_s(self, share: float) -> float | None:
         """The time within which this share of the answers came; None without answers."""
         total = sum(self._times.values())
