@@ -139,7 +139,7 @@ class Disagreement(msgspec.Struct):
 class ExpectedReport(msgspec.Struct):
     """A source that should report the call and has not.
 
-    `first_at`, `last_at`: when it is read, at a real provider's pace; None of a source that pushes.
+    `first_at`, `last_at`: when it is read; None of a source that pushes.
     """
 
     source: str

@@ -130,11 +130,8 @@ def _completeness(timeline: CallTimeline) -> list[tuple[str, str]]:
     reported = timeline.completeness
     lines = [("seen by", ", ".join(map(short_source, reported.seen)))] if reported.seen else []
     for one in reported.still_expected:
-        # With a time factor the reads come sooner, which is the worker's setting alone.
         when = (
-            f", read from {time_of_day(one.first_at)} to {time_of_day(one.last_at)} at a real provider's pace"
-            if one.first_at
-            else ""
+            f", read from {time_of_day(one.first_at)} to {time_of_day(one.last_at)}" if one.first_at else ""
         )
         lines.append(("expected", f"{short_source(one.source)}{when}"))
     if reported.never_came:

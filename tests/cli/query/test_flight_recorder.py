@@ -36,7 +36,7 @@ def test_a_wide_terminal_has_a_table() -> None:
         "durations   setup 1 s, ring 5 s, talk 49 s",
         "codes       SIP 200",
         "seen by     call_event, status_callback",
-        "expected    call, read from 10:00:55 to 10:30:55 at a real provider's pace",
+        "expected    call, read from 10:00:55 to 10:30:55",
         "            the call has not settled: later evidence may change this",
         "",
         *TABLE.split("\n"),
