@@ -216,7 +216,7 @@ def _learn_facts(call: Call, event: Event, facts: dict[str, str], as_of_us: int,
             if before == value and not as_of_us:
                 continue
             if name in NUMBER_OF:
-                changed |= call.claim_hash(name, value, facts[NUMBER_OF[name]])
+                changed |= call.claim_hash(name, value, facts[NUMBER_OF[name]], as_of_us)
                 continue
             changed |= call.claim(name, value, as_of_us)
             if len(disputed) > conflicts:

@@ -185,6 +185,7 @@ class Call(msgspec.Struct, array_like=True):
                 self.as_of_us[name] = as_of_us
             if known != value and name in HASH_OF:
                 self.facts.pop(HASH_OF[name], None)
+                self.as_of_us.pop(HASH_OF[name], None)
         if known is None or known == value or name in UPDATED:
             return wins and known != value
         values = self.disputed.setdefault(name, [known])
@@ -194,15 +195,19 @@ class Call(msgspec.Struct, array_like=True):
         del values[VALUES_CAP:]
         return wins or value in values
 
-    def claim_hash(self, name: str, value: str, number: str) -> bool:
-        """Take in the hash of a number that was just claimed, if that one is kept. True if it is new.
+    def claim_hash(self, name: str, value: str, number: str, as_of_us: int) -> bool:
+        """Take in the hash of a number that was just claimed, if that is the one kept. True if it is new.
 
-        Of two numbers with one mask, the greater hash stays.
+        Of two numbers with one mask, that of the newest resource stays, then the greater hash.
         """
-        if number != self.facts[NUMBER_OF[name]] or value <= self.facts.get(name, ""):
+        told, of = self.as_of_us.get, NUMBER_OF[name]
+        known = self.facts.get(name, "")
+        if (as_of_us, number) != (told(of, 0), self.facts[of]) or (as_of_us, value) <= (told(name, 0), known):
             return False
         self.facts[name] = value
-        return True
+        if as_of_us:
+            self.as_of_us[name] = as_of_us
+        return value != known
 
     @property
     def provider(self) -> str:

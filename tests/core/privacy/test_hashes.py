@@ -68,6 +68,16 @@ def test_a_newer_resource_brings_its_hash() -> None:
     assert (told.record.to, told.record.to_hash) == ("+14*******01", HASHED.address("+14155550001"))
 
 
+def test_of_numbers_with_one_mask_the_newest_resource_brings_the_hash_in_any_order() -> None:
+    """Whatever another one said of it in between."""
+    newest, older = sorted(("+14155550142", "+14255550142"), key=HASHED.address)
+    rows = [(older, 60), ("+15005550009", 60), (newest, 61)]
+    told = [calls_row("completed", to=number, updated=second) for number, second in rows]
+    runs = [tell(order, privacy=KEYED) for order in permutations(told)]
+    assert {run.call.facts["to_hash"] for run in runs} == {HASHED.address(newest)}
+    assert all(knowledge(run.call) == knowledge(runs[0].call) for run in runs)
+
+
 def test_a_key_that_is_set_while_calls_run_adds_the_hash_with_the_next_delivery() -> None:
     before = tell(answered_call()[:1], privacy=Privacy("masked"))
     after = tell(answered_call()[1:], call=before.call, privacy=KEYED, offset=1)
