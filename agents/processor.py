@@ -299,7 +299,8 @@ class CallProcessor:
         if call is None:
             batch.move(key, second, None)
             return
-        subscribed = believed(batch.subscriptions, configuration_of(call)) if batch.subscriptions else ()
+        known = batch.subscriptions
+        subscribed = believed(known, configuration_of(call), now_us // 1_000_000) if known else ()
         ticked = self.folder.tick(batch, call, now_us, subscribed)
         write(batch, key, ticked.effects, self._topics, self._deployment)
         batch.ticked[offset, key] = subscribed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stream.core.delivery.subscriptions import KEY, LASTING_S
+from stream.core.delivery.subscriptions import KEPT_S, KEY, LASTING_S
 from tests.agents.batches import CALLBACKS, POLLED, TOPICS, Fetched, Lane, a_tick, record, to
 from tests.core.deliveries import callback, logged, parameters
 
@@ -37,6 +37,9 @@ def test_a_status_that_no_call_of_an_endpoint_subscribes_to_is_a_gap_until_that_
     later = Lane(policy=POLLED, states=lane.states)
     later.run(call("CA7", 900))
     assert detected(later) == 0
+    later.run([a_tick(second, second) for second in (80_000, 120_000)])  # they settle
+    later.run(call("CA8", 900 + KEPT_S))
+    assert detected(later) == 1  # nobody has shown it for a week
 
 
 def test_a_gap_that_turns_out_to_be_unsubscribed_does_not_expire() -> None:

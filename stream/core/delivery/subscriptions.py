@@ -56,9 +56,10 @@ Subscriptions = Mapping[str, tuple[Subscription, ...]]
 """Those of a partition, by configuration. Never changed: a change makes another mapping."""
 
 
-def believed(known: Subscriptions, configuration: str) -> tuple[int, ...]:
+def believed(known: Subscriptions, configuration: str, now_s: int) -> tuple[int, ...]:
     """The steps of each subscription of a configuration that is believed."""
-    return tuple(one.steps for one in known.get(configuration, ()) if one.is_believed)
+    of_it = known.get(configuration, ())
+    return tuple(one.steps for one in of_it if one.is_believed and now_s - one.last_s < KEPT_S)
 
 
 def learn(known: Subscriptions, said: SubscriptionShown | SubscriptionDisproved) -> Subscriptions:

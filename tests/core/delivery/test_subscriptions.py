@@ -43,35 +43,37 @@ LONG = [shown(WITHOUT_INITIATED, n * LASTING_S) for n in range(CALLS_IN_A_ROW)]
 
 
 def test_what_several_calls_show_over_a_while_is_believed_and_a_burst_is_not() -> None:
-    assert believed(after(*LONG[:-1]), HERE) == ()
-    assert believed(after(*LONG), HERE) == (WITHOUT_INITIATED,)
-    assert believed(after(*[shown(WITHOUT_INITIATED, n) for n in range(LASTING_S)]), HERE) == ()
-    assert believed(after(*LONG), "AC1 /elsewhere inbound") == ()
+    assert believed(after(*LONG[:-1]), HERE, 0) == ()
+    assert believed(after(*LONG), HERE, 0) == (WITHOUT_INITIATED,)
+    assert believed(after(*[shown(WITHOUT_INITIATED, n) for n in range(LASTING_S)]), HERE, 0) == ()
+    assert believed(after(*LONG), "AC1 /elsewhere inbound", 0) == ()
 
 
 def test_a_call_between_them_that_received_more_ends_the_row() -> None:
     whole = shown(ALL_STEPS, LASTING_S)
     assert after(*LONG, whole) == {}
-    assert believed(after(*LONG[:3], whole, *LONG[3:]), HERE) == ()
+    assert believed(after(*LONG[:3], whole, *LONG[3:]), HERE, 0) == ()
     busy = shown(WITHOUT_INITIATED, LASTING_S, received=RINGING | COMPLETED)
-    assert believed(after(*LONG, busy), HERE) == (WITHOUT_INITIATED,)
+    assert believed(after(*LONG, busy), HERE, 0) == (WITHOUT_INITIATED,)
 
 
 def test_what_a_request_log_proves_is_believed_at_once_beside_calls_that_receive_more() -> None:
     proof = shown(COMPLETED, 0, proven=True)
     for order in permutations([proof, shown(ALL_STEPS, 1), shown(WITHOUT_INITIATED, 2)]):
-        assert believed(after(*order), HERE) == (COMPLETED,)
+        assert believed(after(*order), HERE, 0) == (COMPLETED,)
 
 
 def test_a_callback_that_arrives_after_all_disproves_what_does_not_send_it() -> None:
     known = after(*LONG, shown(COMPLETED | INITIATED, 1, proven=True))
-    assert believed(learn(known, SubscriptionDisproved(HERE, INITIATED)), HERE) == (COMPLETED | INITIATED,)
+    assert believed(learn(known, SubscriptionDisproved(HERE, INITIATED)), HERE, 0) == (COMPLETED | INITIATED,)
 
 
 def test_what_no_call_has_shown_for_a_week_is_forgotten() -> None:
     proof = shown(COMPLETED, 0, proven=True)
-    assert believed(after(proof, shown(ALL_STEPS, KEPT_S - 1)), HERE) == (COMPLETED,)
+    assert believed(after(proof, shown(ALL_STEPS, KEPT_S - 1)), HERE, 0) == (COMPLETED,)
     assert after(proof, shown(ALL_STEPS, KEPT_S)) == {}
+    # Also for the first call after that week, before it shows anything.
+    assert [believed(after(proof), HERE, at_s) for at_s in (KEPT_S - 1, KEPT_S)] == [(COMPLETED,), ()]
 
 
 def test_only_so_many_configurations_are_kept_those_that_were_seen_last() -> None:
