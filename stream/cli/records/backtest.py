@@ -21,7 +21,7 @@ from stream.backtest.run import Backtest, BacktestLimits, BacktestSpan, NothingR
 from stream.cli.support.exit_codes import DONE, FAILED, INTERRUPTED
 from stream.cli.support.finite_range import FiniteRange
 from stream.cli.support.progress import ProgressLine
-from stream.cli.support.startup import exit_on_error, quiet_clients, required_bootstrap
+from stream.cli.support.startup import exit_on_error, naming_obstacle, quiet_clients, required_bootstrap
 from stream.cli.support.terminal import Fault, Misuse, say
 from stream.cli.support.time_args import parse_time
 from stream.core.alerting.rules import Rules, RulesError
@@ -138,15 +138,17 @@ def _found(
         side: make(chosen, topics, WorkerMetrics(chosen.account_alias, roles(topics)), rules[side])
         for side in SIDES
     }
-    try:
-        with ProgressLine(quiet=as_json) as shown:
-            show = partial(_show, shown, span)
-            numbers = partitions or None
-            return asyncio.run(run_backtest(cluster, topics, jobs, span, limits, numbers=numbers, show=show))
-    except (NothingRecordedError, faulty) as error:
-        raise Fault(for_operator(error), FAILED, as_json=as_json) from None
-    except OffsetOutOfRangeError:
-        raise Fault(EXPIRED, FAILED, as_json=as_json) from None
+    with naming_obstacle(cluster, as_json=as_json):
+        try:
+            with ProgressLine(quiet=as_json) as shown:
+                show = partial(_show, shown, span)
+                numbers = partitions or None
+                work = run_backtest(cluster, topics, jobs, span, limits, numbers=numbers, show=show)
+                return asyncio.run(work)
+        except (NothingRecordedError, faulty) as error:
+            raise Fault(for_operator(error), FAILED, as_json=as_json) from None
+        except OffsetOutOfRangeError:
+            raise Fault(EXPIRED, FAILED, as_json=as_json) from None
 
 
 def _show(shown: ProgressLine, span: BacktestSpan, done: Backtest) -> None:

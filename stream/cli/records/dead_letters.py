@@ -18,7 +18,7 @@ import orjson
 from stream.cli.records.tail import ANSWER_S, cells
 from stream.cli.support.exit_codes import DONE, FAILED
 from stream.cli.support.progress import ProgressLine
-from stream.cli.support.startup import exit_on_error, quiet_clients, required_bootstrap
+from stream.cli.support.startup import exit_on_error, naming_obstacle, quiet_clients, required_bootstrap
 from stream.cli.support.terminal import Fault, Misuse, say
 from stream.cli.support.time_args import parse_time
 from stream.core.privacy.masking import Privacy
@@ -213,7 +213,8 @@ def _run(job: Callable[[Opened], Coroutine[Any, Any, Result]], as_json: bool) ->
         cluster = connection(settings, "dead-letters", required_bootstrap(settings))
         opened = Opened(cluster, names(settings.topic_prefix), settings.topic_prefix)
         try:
-            return asyncio.run(_ready(opened, job))
+            with naming_obstacle(cluster, as_json=as_json):
+                return asyncio.run(_ready(opened, job))
         except (GoneError, Fenced) as error:
             says = OTHER_REDRIVE if isinstance(error, Fenced) else str(error)
             raise Fault(says, FAILED, as_json=as_json) from None

@@ -20,7 +20,7 @@ import orjson
 
 from stream.archive.questions import MOST_ITEMS, ArchiveError, CallFilter
 from stream.cli.support.exit_codes import FAILED, NO_ARCHIVE
-from stream.cli.support.startup import exit_on_error, quiet_clients, required_bootstrap
+from stream.cli.support.startup import exit_on_error, naming_obstacle, quiet_clients, required_bootstrap
 from stream.cli.support.terminal import Fault, Misuse, say
 from stream.core.forgetting import FORGET, ForgetRequest, forgotten_id
 from stream.kafka.client.connection import Connection, connection
@@ -70,7 +70,8 @@ def command(key: str | None, number: str | None, masked_too: bool, as_json: bool
         except ArchiveError as error:
             raise Fault(str(error), NO_ARCHIVE, as_json=as_json) from None
         cluster = connection(settings, FORGET, bootstrap)
-        was_kept = asyncio.run(_forgotten(cluster, topics, keys)) if keys else {}
+        with naming_obstacle(cluster, as_json=as_json):
+            was_kept = asyncio.run(_forgotten(cluster, topics, keys)) if keys else {}
     for one, kept in was_kept.items():
         if as_json:
             say(orjson.dumps({"key": one, "forgotten": True, "was_kept": kept}).decode())

@@ -12,19 +12,14 @@ import click
 import orjson
 
 from stream.cli.records.record_filter import RecordFilter, colour_of, record_filter
-from stream.cli.support.exit_codes import NO_KAFKA
-from stream.cli.support.startup import exit_on_error, quiet_clients, required_bootstrap
-from stream.cli.support.terminal import Fault, Misuse, say
+from stream.cli.support.startup import exit_on_error, naming_obstacle, quiet_clients, required_bootstrap
+from stream.cli.support.terminal import Misuse, say
 from stream.core.events import DecodeError
 from stream.core.privacy.masking import Privacy
 from stream.kafka import topics
 from stream.kafka.client.connection import Connection, connection
-from stream.kafka.errors import KafkaError, reaction
-from stream.kafka.reachability import obstacle
 from stream.kafka.topic_reader import records, require_topic
-from stream.kafka.topics import OBSTACLE_STEP_S
 from stream.service import settings
-from stream.service.errors import describe
 
 BINARY = ("ticks", "changelog")
 """Topics without anything that a person reads."""
@@ -82,15 +77,11 @@ def command(
     with exit_on_error():
         chosen = settings.load()
         role, name = resolved(topic, chosen.topic_prefix)
-        bootstrap = required_bootstrap(chosen)
         privacy = None if raw or role not in AS_RECEIVED else Privacy()
-        cluster = connection(chosen, "tail", bootstrap)
+        cluster = connection(chosen, "tail", required_bootstrap(chosen))
         try:
-            asyncio.run(_print(cluster, name, count, from_beginning, follow, keys, privacy, wanted))
-        except KafkaError as error:
-            says = f"the broker at {bootstrap} {reaction(error)}: {describe(error)}"
-            why = asyncio.run(obstacle(cluster, OBSTACLE_STEP_S))
-            raise Fault(str(why or says), NO_KAFKA) from None
+            with naming_obstacle(cluster):
+                asyncio.run(_print(cluster, name, count, from_beginning, follow, keys, privacy, wanted))
         except (KeyboardInterrupt, BrokenPipeError):
             sys.stderr.close()  # `| head` closed the pipe
 

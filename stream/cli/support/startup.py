@@ -22,8 +22,9 @@ from stream.cli.support.terminal import Fault, say
 from stream.faust_bridge import tested_versions
 from stream.kafka import topics
 from stream.kafka.access import missing, named
-from stream.kafka.client.connection import connection
+from stream.kafka.client.connection import Connection, connection
 from stream.kafka.errors import KafkaError, reaction
+from stream.kafka.reachability import obstacle
 from stream.kafka.topic_reader import MissingTopicError
 from stream.service import logs
 from stream.service.data_dir import DataDirError
@@ -116,6 +117,17 @@ def exit_on_error(
         if isinstance(error, topics.TopicMismatch):
             details = {"topic": error.topic, "wanted": error.wanted, "found": error.found}
         raise Fault(says, code, as_json=as_json, **details) from None
+
+
+@contextmanager
+def naming_obstacle(cluster: Connection, *, as_json: bool = False) -> Iterator[None]:
+    """Says of a cluster that fails a command which address keeps it out, why, and what to check."""
+    try:
+        yield
+    except KafkaError as error:
+        says = f"the broker at {cluster.bootstrap} {reaction(error)}: {describe(error)}"
+        why = asyncio.run(obstacle(cluster, topics.OBSTACLE_STEP_S))
+        raise Fault(str(why or says), NO_KAFKA, as_json=as_json) from None
 
 
 async def on_a_broker(role: str, chosen: Settings, serve: Callable[[Settings], Awaitable[int]]) -> int:
