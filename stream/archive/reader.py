@@ -230,10 +230,16 @@ class Archive:
             with self._engine.connect() as connection, connection.begin():
                 yield connection
         except SQLAlchemyError as error:
-            why = type(error).__name__
-            if getattr(getattr(error, "orig", None), "sqlite_errorname", "") == "SQLITE_CANTOPEN":
-                why = "it has no file yet, or one that cannot be opened"
+            name = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
+            why = _OF_ITS_FILE.get(name, type(error).__name__)
             raise ArchiveError(f"the archive does not answer: {why}") from None
+
+
+_OF_ITS_FILE = {
+    "SQLITE_CANTOPEN": "it has no file yet, or one that cannot be opened",
+    "SQLITE_NOTADB": "its file is not a database of SQLite",
+    "SQLITE_CORRUPT": "its file is damaged",
+}
 
 
 def _events_of(call: Row[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""How many connections a reader of the archive has."""
+"""How many connections a reader of the archive has, and a file that is not one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import pytest
 from sqlalchemy.pool import QueuePool
 
 from stream.archive.database import connect
+from stream.archive.questions import ArchiveError, CallFilter
+from stream.archive.reader import open_archive
 
 
 def test_as_many_readers_as_asked_for_are_connected_at_once(tmp_path: Path) -> None:
@@ -20,6 +22,14 @@ def test_as_many_readers_as_asked_for_are_connected_at_once(tmp_path: Path) -> N
         stack.enter_context(writer.connect())  # the file is made
         for _ in range(30):
             stack.enter_context(engine.connect())
+
+
+def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
+    (tmp_path / "archive.sqlite").write_text("of another program\n" * 100)
+    archive = open_archive(f"sqlite:///{tmp_path / 'archive.sqlite'}")
+    with pytest.raises(ArchiveError, match="does not answer: its file is not a database of SQLite"):
+        archive.calls(CallFilter())
+    archive.close()
 
 
 @pytest.mark.parametrize("url", ["sqlite:///archive.sqlite", "postgresql://localhost/archive"])
