@@ -68,15 +68,15 @@ class BatchState:
     - `ticked`: by (offset of the tick, key) of the calls that a tick changed, the subscriptions that it took
       for granted; `tick_calls`: how many calls were checked; `unfinished`: the last tick left something due.
     - `failed`: (topic, offset) of the records that failed by our own errors.
-    - `event`, `record`: buffers in which events and call records are encoded. One that is kept need not grow
-      for each of them; what one of them holds is of about one length.
+    - `event_buffer`, `record_buffer`: where events and call records are encoded. A buffer that is kept need
+      not grow again for each of them, if what it holds is of about one length.
     """
 
     __slots__ = (
         "calls",
         "counts",
         "errors_in_a_row",
-        "event",
+        "event_buffer",
         "failed",
         "failures",
         "get",
@@ -86,7 +86,7 @@ class BatchState:
         "outputs",
         "pages",
         "partition",
-        "record",
+        "record_buffer",
         "scopes",
         "scopes_hold",
         "subscriptions",
@@ -120,7 +120,7 @@ class BatchState:
         self.errors_in_a_row = memory.errors_in_a_row
         self.successes = memory.successes
         self.failed: set[tuple[str, int]] = set()
-        self.event, self.record = bytearray(2048), bytearray(4096)
+        self.event_buffer, self.record_buffer = bytearray(2048), bytearray(4096)
 
     def call(self, key: bytes) -> Call | None:
         """The state of a call: as this batch left it, else as the store has it."""

@@ -57,14 +57,14 @@ def write(batch: BatchState, key: bytes, effects: list[Any], topics: Topics, dep
         if kind is Event:
             # Without `ce_time`: each header shows in the cost of a status callback.
             shared = _event_headers(deployment, effect.provider, effect.account_alias, effect.family)
-            _encode_into(effect, batch.event)
-            value = bytes(batch.event)
+            _encode_into(effect, batch.event_buffer)
+            value = bytes(batch.event_buffer)
             written.append((topics.events, (key, value, (("ce_id", effect.id.encode()), *shared), None)))
         elif kind not in _HAVE_TOPICS:
             counted.append(effect)
         elif kind is CallRecord:
-            _encode_into(effect, batch.record)
-            value = bytes(batch.record)
+            _encode_into(effect, batch.record_buffer)
+            value = bytes(batch.record_buffer)
             written.append((topics.ended, (key, value, record_headers(effect, deployment), None)))
         elif kind is FetchRequest:
             # One poller gets all requests of an account, and so keeps to its rate limit.

@@ -48,8 +48,8 @@ one long batch.
 """
 READ_AHEAD, READ_AHEAD_BYTES = 24, 1 << 20
 """How many records are read before the first of them is applied. What is read takes ten times the memory of
-the record: of 50 and more, it no longer fits into a second-level cache, which costs a twentieth of
-the whole job. Where records are larger together than READ_AHEAD_BYTES, each is read by itself.
+the record: of 50 and more, it no longer fits into a second-level cache, which costs a twentieth of the whole
+job. Where records are larger together than READ_AHEAD_BYTES, each is read by itself.
 """
 
 

@@ -128,7 +128,7 @@ def _timeline(call: Call) -> list[TimelineItem]:
 
 
 def _describe(call: Call, lifecycle: Lifecycle, policy: CallPolicy, *, settled: bool) -> CallRecord:
-    """The record of a call as it is known now, without the fields that depend on arrival (see `_stamp`)."""
+    """The record of a call as it is known now, without what `_stamp` adds: the id, and how it arrived."""
     provider, _, call_id = call.key.partition(":")
     end = lifecycle.end
     facts = call.facts.get
@@ -238,7 +238,7 @@ def _knowledge_hash(call: Call, lifecycle: Lifecycle, *, settled: bool) -> int:
 
 
 def _stamp(record: CallRecord, call: Call, updated_at: str) -> CallRecord:
-    """Set the fields that depend on arrival. The id is a function of everything that the record says."""
+    """Add when and how it arrived, and the id: a function of everything that the record says."""
     arrival = call.arrival
     record.arrival = {
         "deliveries": arrival.deliveries,
