@@ -49,7 +49,6 @@ UNANSWERED_S, UNANSWERED_LIMIT_S = 60.0, 600.0
 retry schedule stays, because a failed read says nothing about the call.
 """
 
-_URGENCY = {priority: place for place, priority in enumerate(PRIORITIES)}
 _NUMBER: dict[str, int] = {source: number for number, source in enumerate(FETCHED_SOURCES)}
 _CALLS = _NUMBER[TWILIO_CALL]
 _BY_FIRST_ATTEMPT = sorted(RETRY_SCHEDULES, key=lambda source: RETRY_SCHEDULES[source].after_s)
@@ -162,7 +161,7 @@ def request_due(call: Call, now_us: int, policy: CallPolicy, effects: list[Any])
         reads.append(_read(fetch))
         due_s = min(due_s, fetch.due_s)
         attempt = max(attempt, fetch.attempt)
-        urgent = min(urgent, _URGENCY[_schedule_of(fetch).priority])
+        urgent = min(urgent, PRIORITIES.index(_schedule_of(fetch).priority))
     if not due:
         return
     due_at, reason = utc(due_s * SECOND_US), _reason(call, due[0])
