@@ -151,8 +151,8 @@ class Lane:
         while (oldest := self._backlog.oldest_arrival()) is None:
             self._arrived.clear()
             await self._arrived.wait()
+        await asyncio.sleep(max(0.0, oldest + policy.collect_s - time.monotonic()))
         if self._backlog.size < policy.max_batch:
-            await asyncio.sleep(max(0.0, oldest + policy.collect_s - time.monotonic()))
             await self._context.transactions.due()
         deadline = time.monotonic() + policy.hold_s
         while missing := {

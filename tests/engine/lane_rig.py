@@ -34,14 +34,14 @@ RECOVERED_TO = 100
 class LaneRig:
     """A lane of partition HERE that is started, and what stands around it."""
 
-    def __init__(self, latency_s: float = 0.0) -> None:
+    def __init__(self, latency_s: float = 0.0, collect_s: float = 0.0) -> None:
         self.broker: dict[TopicPartition, CommittedOffset | None] = {}
         self.group = FakeGroup(Brokers(commits=[self.broker]))
         self.assignment = Assignment(self.group, 1)
         self.observer, self.waits, self.ticks = ErrorCounter(), Waits(), TickSchedule()
         self.shared, self.alone, self.job = FakeProducer(self.broker), FakeProducer(self.broker), KeepLast()
         self.states = DictStates()
-        policy = BatchPolicy(max_batch=10, collect_s=0.0, latency_s=latency_s, hold_s=0.05, tries=3)
+        policy = BatchPolicy(max_batch=10, collect_s=collect_s, latency_s=latency_s, hold_s=0.05, tries=3)
         self.transactions = SharedTransactions(
             {HERE: self.shared}, {HERE: self.alone}, self.assignment, self.waits, CHANGELOG, policy
         )

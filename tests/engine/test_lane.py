@@ -119,6 +119,19 @@ async def test_a_full_batch_does_not_wait_until_the_next_transaction_is_due() ->
     await rig.close()
 
 
+async def test_a_full_batch_that_waits_for_older_records_leaves_the_event_loop_to_others() -> None:
+    rig = LaneRig(collect_s=0.2)
+    rig.put("callbacks", 0, *(b"%d" % number for number in range(10)))
+    began = time.monotonic()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert time.monotonic() < began + 0.1
+    assert rig.job.committed == []
+    await rig.settle(1)
+    assert time.monotonic() >= began + 0.2
+    await rig.close()
+
+
 async def test_a_lane_that_is_closed_finishes_its_batch_and_drops_what_is_queued() -> None:
     rig = LaneRig()
     rig.shared.hangs = asyncio.Event()
