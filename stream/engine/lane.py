@@ -48,6 +48,7 @@ class Lane:
         self._partitions = {topic: TopicPartition(topic, partition) for topic in topics}
         self._context = context
         self._backlog = Backlog(topics)
+        self._starts: dict[str, int] = {}
         self._next_offsets: dict[str, int] = {}
         self._not_waited_for: dict[str, int] = {}
         self._paused: set[str] = set()
@@ -59,7 +60,8 @@ class Lane:
 
     def begin(self, starts: Mapping[str, StartOffset], changelog_end: int) -> None:
         """Where each topic's reading begins, and up to where the changelog is in the store."""
-        self._next_offsets = {topic: start.offset for topic, start in starts.items()}
+        self._starts = {topic: start.offset for topic, start in starts.items()}
+        self._next_offsets = dict(self._starts)
         self.committer.begin({topic: start.committed for topic, start in starts.items()}, changelog_end)
 
     def start(self) -> asyncio.Task[None]:
@@ -79,9 +81,10 @@ class Lane:
 
     def lag(self, topic: str) -> int:
         """How many offsets of `topic` are known and not folded and committed."""
-        folded = self.committer.folded_offset(topic)
+        # Before the first commit, and where retention has deleted what follows it, reading begins later.
+        folded = max(self.committer.folded_offset(topic) or 0, self._starts.get(topic, 0))
         known_end = self._context.known_ends.get(self._partitions[topic], 0)
-        return 0 if folded is None else max(0, known_end - folded)
+        return max(0, known_end - folded)
 
     def put(self, chunk: FetchedChunk) -> None:
         """Queue fetched records; pauses their partition when its queue is full."""

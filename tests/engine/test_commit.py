@@ -8,6 +8,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 
 from stream.engine import commit, shared_transactions
+from stream.engine.lane import StartOffset
 from stream.kafka.partitions import TopicPartition
 from stream.kafka.transactional_producer import Closed, CommittedOffset, Fenced, TransactionFailed
 from tests.engine.fakes import ProcessEnded
@@ -270,6 +271,22 @@ async def test_what_is_folded_counts_as_lag_until_its_transaction_is_over() -> N
     rig.shared.hangs.set()
     await rig.settle(2)
     assert rig.lane.lag("callbacks") == 0
+    await rig.close()
+
+
+async def test_what_a_group_without_a_commit_has_not_read_counts_as_lag() -> None:
+    rig = LaneRig()
+    rig.lane.begin({"callbacks": StartOffset(40, None)}, RECOVERED_TO)
+    rig.known_ends[CALLBACKS] = 50
+    assert rig.lane.lag("callbacks") == 10
+    await rig.close()
+
+
+async def test_what_retention_deleted_is_not_lag() -> None:
+    rig = LaneRig()
+    rig.lane.begin({"callbacks": StartOffset(40, CommittedOffset(7, 0))}, RECOVERED_TO)
+    rig.known_ends[CALLBACKS] = 50
+    assert rig.lane.lag("callbacks") == 10
     await rig.close()
 
 
