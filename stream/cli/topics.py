@@ -8,10 +8,9 @@ from dataclasses import astuple, fields
 
 import click
 
-from stream.broker import embedded
 from stream.cli.checkup.cluster import replication_risks
 from stream.cli.support.finite_range import FiniteRange
-from stream.cli.support.startup import exit_on_error, quiet_clients
+from stream.cli.support.startup import exit_on_error, quiet_clients, required_bootstrap
 from stream.cli.support.terminal import Misuse, say
 from stream.kafka.declarations import FORMATS, declared
 from stream.kafka.topics import POLICIES, Examined, ensure, examine, names
@@ -60,9 +59,10 @@ def _print(settings: Settings, form: str) -> None:
 
 
 async def _ensure(settings: Settings, wait_s: float) -> tuple[list[str], Examined]:
-    async with embedded(settings, say=lambda line: say(line, err=True)) as broker:
-        made = await ensure(broker.bootstrap, settings, wait_s=wait_s)
-        return made, await examine(broker.bootstrap, settings, wait_s=wait_s)
+    # None is started here: topics that end with the command would look like those of a cluster.
+    bootstrap = required_bootstrap(settings)
+    made = await ensure(bootstrap, settings, wait_s=wait_s)
+    return made, await examine(bootstrap, settings, wait_s=wait_s)
 
 
 def _show(settings: Settings, made: list[str], as_json: bool) -> None:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -15,13 +16,13 @@ from click.testing import CliRunner
 from stream.cli.main import main
 
 
-def run(*arguments: str, kafka: str) -> tuple[int, str, str, float]:
+def run(*arguments: str, **settings: str) -> tuple[int, str, str, float]:
     """(exit code, stdout, stderr, seconds) of the command as a process: the Kafka client logs there."""
     bare = {name: said for name, said in os.environ.items() if not name.startswith("CALLSTREAM_")}
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "stream.cli", "topics", *arguments],
-        env=bare | {"CALLSTREAM_KAFKA": kafka},
+        env=bare | {f"CALLSTREAM_{name.upper()}": said for name, said in settings.items()},
         capture_output=True,
         text=True,
         timeout=60,
@@ -56,3 +57,10 @@ def test_a_wait_is_a_number_of_seconds(wait: str) -> None:
     done = CliRunner().invoke(main, ["topics", "--wait", wait], env={"CALLSTREAM_KAFKA": "127.0.0.1:1"})
     assert done.exit_code == 2
     assert "--wait" in done.stderr
+
+
+def test_without_a_cluster_and_a_running_broker_it_starts_none(tmp_path: Path) -> None:
+    code, out, err, _ = run(data_dir=str(tmp_path))
+    said = "no broker runs here: set CALLSTREAM_KAFKA, or start `callstream up`"
+    assert (code, out, err) == (4, "", f"Error: {said}\n")
+    assert not [*tmp_path.iterdir()]
