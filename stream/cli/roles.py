@@ -20,10 +20,13 @@ from stream.cli.support.exit_codes import FAILED
 from stream.cli.support.startup import exit_on_error, log_to_stderr, on_a_broker
 from stream.cli.support.terminal import Fault, Misuse, say
 from stream.cli.worker_processes import process_count, supervise
-from stream.gateway.tls import TlsError
+from stream.gateway.tls import TlsError, chosen_context
 from stream.service import logs
-from stream.service.settings import NotifySettings, Settings, SettingsError, load
+from stream.service.settings import NotifySettings, Settings, SettingsError, load, privacy_key
 from stream.service.tables import api_tokens, notify_tables
+
+_REFUSES: Mapping[str, Callable[[Settings], object]] = {"gateway": chosen_context, "worker": privacy_key}
+"""What a role says of its settings before it waits for Kafka, which may take a minute."""
 
 log = logging.getLogger("callstream")
 
@@ -148,6 +151,8 @@ def _run(
     serve = partial(_serve, role) if count == 1 else partial(supervise, count, verbose)
     try:
         with exit_on_error(TlsError, ArchiveError):
+            if role in _REFUSES:
+                _REFUSES[role](chosen)
             sys.exit(_served(role, chosen, serve))
     except Fault as fault:
         if chosen.log_format != "json":

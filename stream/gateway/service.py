@@ -95,10 +95,7 @@ async def serving(chosen: GatewaySettings) -> AsyncIterator[Addresses]:
     handlers = CallbackHandlers(
         credentials, sink, metrics, refused.offer, limits, bodies=waiting_bodies(connections.at_most)
     )
-    secured = None
-    if chosen.gateway_tls:
-        certificate, key = chosen.gateway_tls
-        secured = tls.context(certificate, key)
+    secured = tls.chosen_context(chosen)
     server = HttpServer(
         application(handlers, metrics, body_limit_bytes=chosen.body_limit_bytes),
         connections,
@@ -114,6 +111,7 @@ async def serving(chosen: GatewaySettings) -> AsyncIterator[Addresses]:
         "the signature doctor": refused.run(),
     }
     if secured is not None:
+        certificate, key = chosen.gateway_tls
         work["the renewal of certificates"] = tls.renew(secured, certificate, key)
     background_tasks = [asyncio.create_task(one, name=name) for name, one in work.items()]
     try:

@@ -10,6 +10,8 @@ import logging
 import ssl
 from pathlib import Path
 
+from stream.service.settings import GatewaySettings
+
 LOOK_EVERY_S = 60.0
 
 log = logging.getLogger("callstream.gateway")
@@ -17,6 +19,11 @@ log = logging.getLogger("callstream.gateway")
 
 class TlsError(Exception):
     """The certificate or its key cannot be used; the message names the setting and the files."""
+
+
+def chosen_context(chosen: GatewaySettings) -> ssl.SSLContext | None:
+    """The context of the settings; None where they want no TLS. Raises TlsError."""
+    return context(*chosen.gateway_tls) if chosen.gateway_tls else None
 
 
 def context(certificate: Path, key: Path) -> ssl.SSLContext:

@@ -39,7 +39,12 @@ def check(as_json: bool) -> None:
 
 def _refused(chosen: Settings) -> Iterator[str]:
     """What a role would say at its start of settings that can be read."""
-    checks: list[Callable[[Settings], object]] = [process_count, privacy_key, _kafka_client, _certificate]
+    checks: list[Callable[[Settings], object]] = [
+        process_count,
+        privacy_key,
+        _kafka_client,
+        tls.chosen_context,
+    ]
     for check in checks:
         try:
             check(chosen)
@@ -49,9 +54,3 @@ def _refused(chosen: Settings) -> Iterator[str]:
 
 def _kafka_client(chosen: Settings) -> None:
     connection(chosen, "config")
-
-
-def _certificate(chosen: Settings) -> None:
-    if chosen.gateway_tls:
-        certificate, key = chosen.gateway_tls
-        tls.context(certificate, key)

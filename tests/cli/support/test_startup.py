@@ -106,6 +106,36 @@ def test_a_fault_of_ours_is_not_hidden() -> None:
         raise TlsError("nobody said that it may come")
 
 
+@pytest.mark.parametrize(
+    ("role", "settings", "said"),
+    [
+        (
+            "gateway",
+            {"CALLSTREAM_GATEWAY_TLS": "/no/chain,/no/key"},
+            "CALLSTREAM_GATEWAY_TLS: /no/chain and /no/key cannot be read (No such file or directory)",
+        ),
+        (
+            "worker",
+            {"CALLSTREAM_PRIVACY": "hashed"},
+            "CALLSTREAM_PRIVACY=hashed needs CALLSTREAM_PRIVACY_KEY",
+        ),
+    ],
+)
+def test_a_role_refuses_its_settings_without_waiting_for_kafka(
+    role: str, settings: dict[str, str], said: str
+) -> None:
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("CALLSTREAM_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "stream.cli", role],
+        env=bare | {"CALLSTREAM_KAFKA": "127.0.0.1:1"} | settings,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (2, f"Error: {said}\n")
+
+
 LEVELS = {
     ("", False): "lanes=IW fetches=IW access=W conn=W",
     ("", True): "lanes=DIW fetches=DIW access=IW conn=IW",
