@@ -104,6 +104,7 @@ class AlertEvidence(msgspec.Struct):
     topic: str
     partition: int
     offset: int
+    edge: str | None = None
 
 
 class Alert(msgspec.Struct, kw_only=True):

@@ -172,8 +172,8 @@ def _error_events(call: Call, errors: int) -> Fact:
     first = min(call.alerts.evidence, key=lambda one: (one.occurred_at or one.received_at, one.event_id))
     code = _error_code(call)
     text = f"The provider reported {'an error' if errors == 1 else f'{errors} errors'}: {first.name}"
-    if call.edges and len(call.edges) == 1:
-        text += f" at {_MASKED.text(call.edges[0])}"
+    if first.edge is not None:
+        text += f" at {first.edge}"
     if code is not None:
         text += f", error code {code}"
     return Fact(None, AlertReason("error_event", text + ".", None, code), errors)
@@ -301,7 +301,12 @@ def _evidence(event: Event) -> AlertEvidence:
         origin.topic,
         origin.partition,
         origin.offset,
+        _shown_edge(event),
     )
+
+
+def _shown_edge(event: Event) -> str | None:
+    return _MASKED.text(event.edge) if event.edge is not None else None
 
 
 def _call(call: Call, lifecycle: Lifecycle, event: Event | None) -> AlertCall:
@@ -321,7 +326,7 @@ def _call(call: Call, lifecycle: Lifecycle, event: Event | None) -> AlertCall:
         duration_s=lifecycle.talk_s(),
         from_=_MASKED.address(call.facts["from"]) if "from" in call.facts else None,
         to=_MASKED.address(call.facts["to"]) if "to" in call.facts else None,
-        edge=_MASKED.text(event.edge) if event is not None and event.edge is not None else None,
+        edge=_shown_edge(event) if event is not None else None,
         stir_attestation=facts("stir_attestation"),
         last_sequence_number=numbers.last,
         missing_sequence_numbers=numbers.missing(),

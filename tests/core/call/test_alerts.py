@@ -113,6 +113,7 @@ def test_the_alert_of_a_failed_call() -> None:
                 "topic": "calls.callbacks.v1",
                 "partition": 0,
                 "offset": 1,
+                "edge": None,
             }
         ],
         "links": {
@@ -204,6 +205,17 @@ def test_error_events_of_a_call_are_one_episode_with_a_revision_at_each_power_of
     assert (second.revision, second.occurrences, len(second.evidence)) == (2, 10, 5)
     assert first.episode_id == second.episode_id
     assert second.reason.text == ("The provider reported 10 errors: error at sdk_edge, error code 31600.")
+
+
+def test_an_error_is_told_with_its_own_edge_not_with_that_of_another_event() -> None:
+    elsewhere = insight("initiated", 1, edge="carrier_edge")
+    without_edge = tell(
+        [elsewhere, insight("error", 3, level="ERROR", edge=None, sdk_edge={"error": {"code": 31600}})]
+    )
+    (alert,) = without_edge.alerts
+    assert alert.reason.text == "The provider reported an error: error, error code 31600."
+    texts = {tell(order).alerts[0].reason.text for order in ([elsewhere, error(3)], [error(3), elsewhere])}
+    assert texts == {"The provider reported an error: error at sdk_edge, error code 31600."}
 
 
 @pytest.mark.parametrize("first", [FAILED, []])
