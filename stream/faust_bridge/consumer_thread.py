@@ -15,9 +15,11 @@ from faust.types import TP
 
 from stream.engine.group import FetchedRecords
 from stream.engine.source_reader import HELD_BACK_WAIT_S
+from stream.engine.status import end_process
 from stream.kafka.client import consumers, request_limits
 from stream.kafka.client.fetch_sessions import FetchSessions
 from stream.kafka.client.member_commit import Member
+from stream.kafka.client.requests.static_member import notice_replaced
 from stream.kafka.client.stable_offsets import read_stable
 from stream.kafka.partitions import TopicPartition
 from stream.kafka.transactional_producer import CommittedOffset
@@ -81,6 +83,8 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
         )
         request_limits.steer_member(consumer, conf.broker_rebalance_timeout)
         read_stable(consumer._client)
+        if instance_id := conf.consumer_group_instance_id:
+            notice_replaced(consumer, instance_id, lambda: _end_replaced(instance_id))
         self.fetch_sessions = FetchSessions(consumer)
         return consumer
 
@@ -180,6 +184,13 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
         if named != coordinator.coordinator_id:
             return False
         return bool(await asyncio.wait_for(coordinator._do_heartbeat(), CONFIRM_S))
+
+
+def _end_replaced(instance_id: str) -> None:
+    end_process(
+        f"another process has joined the group as CALLSTREAM_INSTANCE_ID={instance_id}: "
+        "each worker needs a name of its own"
+    )
 
 
 def _plain(tps: Sequence[TopicPartition]) -> list[TopicPartition]:

@@ -100,6 +100,7 @@ REPLACED = _pinned(
         "reads offsets of transactions that are not finished",
         "09b9a30caf0a",
     ),
+    ("aiokafka.protocol.group:HeartbeatRequest", "does not say a static member's name", "61fd1d60122d"),
     (
         "aiokafka.client:AIOKafkaClient.send",
         "a broker that lets a request wait is not asked for a while",
@@ -297,6 +298,8 @@ RELIED_ON = _pinned(
         "reads topics, partitions and codes of an answer",
         "7f296a144356",
     ),
+    ("aiokafka.protocol.group:JoinGroupRequest", "_member_id", "61c9408bd354"),
+    ("aiokafka.protocol.group:SyncGroupRequest", "_member_id", "5f47b1191292"),
     ("aiokafka.partitioner:murmur2", "the partition of a keyed output", "62179ca18494"),
 )
 """What we call or expect to happen around us."""

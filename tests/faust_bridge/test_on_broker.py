@@ -72,6 +72,24 @@ async def test_a_second_worker_takes_its_share_and_gives_it_back(
     assert compare(broker.bootstrap, work).faults == NO_FAULTS
 
 
+@pytest.mark.e2e
+async def test_of_two_workers_of_one_name_the_older_ends_and_says_why(
+    broker: RealBroker, prefix: str, tmp_path: Path
+) -> None:
+    await workload(broker, prefix, 0)
+    name = {"CALLSTREAM_INSTANCE_ID": "same"}
+    older, newer = (
+        worker(broker.bootstrap, prefix, tmp_path, one, partitions=PARTITIONS, environ=name)
+        for one in ("older", "newer")
+    )
+    with stopped_after(older, newer):
+        older.start().wait_ready()
+        newer.start().wait_ready()
+        assert older.running.wait(20) == 75
+        assert "another process has joined the group as CALLSTREAM_INSTANCE_ID=same" in older.output()
+        assert newer.terminate()[0] == 0
+
+
 @pytest.mark.parametrize("store", [pytest.param("memory", marks=pytest.mark.e2e), "rocksdb"])
 async def test_an_empty_data_directory_is_filled_from_the_changelog(
     broker: RealBroker, prefix: str, tmp_path: Path, store: str
