@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -65,7 +66,21 @@ class RocksStates(rocksdb.Store):
         return cast(Callable[[bytes], bytes | None], self._db_for_partition(partition).get)
 
     def items(self, partition: int) -> Iterable[tuple[bytes, bytes]]:
-        return cast(Iterable[tuple[bytes, bytes]], self._visible_items(self._db_for_partition(partition)))
+        db, last = self._db_for_partition(partition), None
+        try:
+            for key, state in db.items():
+                last = key
+                if key != self.offset_key:
+                    yield key, state
+            _check_complete(db, last)
+        except Exception as error:
+            if not _is_damaged(error):
+                raise
+            # The recovery is over, and iterators still hold the database: only another process begins anew.
+            path = self.partition_path(partition)
+            with _on_disk(path):
+                shutil.rmtree(path)
+            end_process(f"{_DAMAGED % path} at the next start")
 
     def write(self, partition: int, states: Mapping[bytes, bytes | None], position: int) -> None:
         batch = rocksdb.rocksdict.WriteBatch(raw_mode=True)
@@ -83,7 +98,14 @@ class RocksStates(rocksdb.Store):
         """Extends faust.stores.rocksdb.Store._open_for_partition."""
         path = self.partition_path(partition)
         with _on_disk(path):
-            return super()._open_for_partition(partition)
+            try:
+                return super()._open_for_partition(partition)
+            except Exception as error:
+                if not _is_damaged(error):
+                    raise
+                log.error(_DAMAGED, path)
+                rocksdb.rocksdict.Rdict.destroy(str(path))
+                return super()._open_for_partition(partition)
 
     def position(self, partition: int) -> int | None:
         last = self.persisted_offset(TP("", partition))
@@ -99,6 +121,25 @@ class RocksStates(rocksdb.Store):
     def count(self, partition: int) -> int:
         db: Any = self._db_for_partition(partition)
         return int(db.property_int_value("rocksdb.estimate-num-keys") or 0)
+
+
+_DAMAGED = "the states in %s are damaged: removed, they are read from the changelog again"
+
+
+def _is_damaged(error: Exception) -> bool:
+    """Whether a checksum is wrong or a file is missing, after a power cut or a fault of the disk."""
+    return str(error).startswith("Corruption")
+
+
+def _check_complete(db: Any, last: bytes | None) -> None:
+    """Raises what ended the reading of all entries: rocksdict ends it without a word where one is damaged."""
+    iterator = db.iter()
+    if last is None:
+        iterator.seek_to_first()
+    else:
+        iterator.seek(last)
+        iterator.next()
+    iterator.status()
 
 
 @contextmanager
