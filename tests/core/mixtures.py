@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.core.deliveries import (
     ACCOUNT,
     CALL_ID,
+    LEG_ID,
     OWN_PARAMETERS,
     TELNYX_KEY,
     TWILIO_KEY,
@@ -42,6 +43,7 @@ PROGRESS = (
     "canceled",
     "failed",
 )
+TEXML_ID = "v3:abc"
 IN_CALLS = tuple(status for status in PROGRESS if status != "initiated")
 
 seconds = st.integers(0, 40)
@@ -171,6 +173,37 @@ twilio_deliveries = st.one_of(
 )
 
 
+def telnyx_delivery(
+    event: dict[str, Any], *codes: int | None, status: str = "delivered", received_s: float = 700.0
+) -> Delivery:
+    """A row of Telnyx' webhook_deliveries: `codes` are the answers to the attempts, the newest first."""
+    row = {
+        "record_type": "webhook_delivery",
+        "id": f"delivery-{event['id']}",
+        "status": status,
+        "finished_at": event["occurred_at"],
+        "attempts": [
+            {
+                "started_at": event["occurred_at"],
+                "finished_at": event["occurred_at"],
+                "http": {
+                    "request": {"url": "https://hooks.example.test/tx", "method": "POST"},
+                    "response": None if code is None else {"status": code},
+                },
+            }
+            for code in codes
+        ],
+        "webhook": event,
+    }
+    return delivery("telnyx_webhook_delivery", TELNYX_KEY, row, received_s, "/v2/webhook_deliveries")
+
+
+def texml(status: str, number: str | None, second: int | None, *, received_s: float, **more: str) -> Delivery:
+    """A TeXML callback: Twilio's form with Telnyx' ids."""
+    body = {**parameters(status, number, second, TEXML_ID), **more}
+    return delivery("telnyx_texml_callback", f"telnyx:{TEXML_ID}", body, received_s, "/callbacks/telnyx")
+
+
 @st.composite
 def telnyx_deliveries(draw: st.DrawFn) -> Delivery:
     """Few ids, each of one event; a report may lack fields that another has."""
@@ -192,9 +225,29 @@ def telnyx_deliveries(draw: st.DrawFn) -> Delivery:
         payload = {}
     second = draw(seconds)
     event = telnyx_event(event_type, event_id, second, **payload)
-    if draw(st.booleans()):
+    told = draw(st.sampled_from(("webhook", "call_events", "webhook_deliveries")))
+    if told == "webhook":
         return telnyx(event, attempt=draw(st.integers(1, 2)), received_s=draw(received))
+    if told == "webhook_deliveries":
+        codes = draw(st.lists(st.sampled_from((200, 503, None)), max_size=2))
+        status = draw(st.sampled_from(("delivered", "failed", "queued")))
+        return telnyx_delivery(event, *codes, status=status, received_s=draw(received))
     return telnyx_row(event, status=draw(st.sampled_from(("delivered", "failed"))), received_s=draw(received))
+
+
+@st.composite
+def texml_callbacks(draw: st.DrawFn) -> Delivery:
+    more: dict[str, str] = {}
+    if (duration := draw(optional_texts)) is not None:
+        more["CallDuration"] = duration
+    if draw(st.booleans()):
+        more["CallLegId"] = draw(st.sampled_from((LEG_ID, "leg-2")))
+    if (code := draw(st.sampled_from((None, "200", "486")))) is not None:
+        more["SipHangupCause"] = code
+    if (who := draw(st.sampled_from((None, "human", "machine_start")))) is not None:
+        more["AnsweredBy"] = who
+    second = draw(st.one_of(st.none(), seconds))
+    return texml(draw(st.sampled_from(PROGRESS)), draw(numbers), second, received_s=draw(received), **more)
 
 
 def lists_of(one: st.SearchStrategy[Delivery]) -> st.SearchStrategy[list[Delivery]]:
@@ -223,7 +276,7 @@ fetch_results = st.one_of(
 )
 """Results of reads, awaited or not."""
 
-several = st.one_of(lists_of(twilio_deliveries), lists_of(telnyx_deliveries()))
+several = st.one_of(*map(lists_of, (twilio_deliveries, telnyx_deliveries(), texml_callbacks())))
 orders = st.randoms(use_true_random=False)
 
 
