@@ -113,9 +113,9 @@ clean: ## removes the environment, caches and callstream's data
 	rm -rf $(VENV) .venv-newest .callstream build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# $(call install,EXTRAS): says what pip brings, while it does.
+# $(call install,EXTRAS,OPTIONS): says what pip brings, while it does.
 define install
-	@{ $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
+	@{ $(BIN)/python -m pip install $(2) --disable-pip-version-check --progress-bar off \
 	  --editable '.[$(1)]' --constraint constraints.txt || echo "pip failed with exit code $$?."; } | \
 	  awk '/^ *(Downloading|Using cached) / { sub(/-(py|cp)[^ ]*whl/, "", $$2); sub(/-(py|cp)[^ ]*whl/, "", $$3); print "  " $$0 } \
 	    /^(Installing collected|pip failed)/ { sub(/:.*/, " ..."); print "  " $$0 } \
@@ -136,9 +136,10 @@ $(RUNS): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "Installing callstream and what it needs to run (about half a minute the first time) ..."
 	$(call install,broker$(COMMA)rocksdb)
 
+# Most of the providers' SDKs is never imported: what is, Python compiles then.
 $(TESTS): $(RUNS)
 	@echo "Installing what tests and checks need (about half a minute the first time) ..."
-	$(call install,broker$(COMMA)rocksdb$(COMMA)dev)
+	$(call install,broker$(COMMA)rocksdb$(COMMA)dev,--no-compile)
 
 # The constraints are for the packages of the other environment.
 $(QUIX): $(RUNS)
