@@ -2,6 +2,7 @@
 
 A step backwards is never believed. A hole is believed when the broker leaves it again on a fetch from its
 first offset: then its log has that offset and no record there (control records, aborted or compacted ones).
+That is usual: a worker that was killed leaves aborted records.
 Records are believed to be gone when the log is said to begin above them, twice. A chunk carries the offset
 that it was fetched from, so that its lane sees a hole between the two.
 """
@@ -163,11 +164,11 @@ class SourceReader:
     async def _fetch_again(self, tp: TopicPartition, first: int) -> None:
         """A fetch that starts at `first` does not follow the last one."""
         expected = self._continuity.expected[tp]
-        log.warning(
-            "%s-%d: got offset %d, expected %d: fetching again", tp.topic, tp.partition, first, expected
-        )
-        self._lanes.observer.error("rewound")
         if first < expected:
+            log.warning(
+                "%s-%d: got offset %d, expected %d: fetching again", tp.topic, tp.partition, first, expected
+            )
+            self._lanes.observer.error("rewound")
             await self._reader.refresh()
         await self._reader.read_from({tp: expected})
 
