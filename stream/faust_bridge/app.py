@@ -144,5 +144,6 @@ def build_app(
             asyncio.create_task(app.lanes.report_lag_every_second()),
             asyncio.create_task(ticker.run()),
         )
+        await asyncio.gather(*app._background)  # one that fails crashes the app
 
     return app

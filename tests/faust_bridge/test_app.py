@@ -15,7 +15,7 @@ from stream.faust_bridge.consumer import FaustGroup
 from stream.faust_bridge.consumer_thread import LaneConsumerThread
 from stream.faust_bridge.store import MemoryStates, RocksStates
 from stream.kafka import topics
-from stream.kafka.client import consumers
+from stream.kafka.client import consumers, network_client
 from stream.service.settings import Settings
 from tests.engine.fakes import KeepLast, NullObserver
 
@@ -64,6 +64,24 @@ async def test_faust_makes_no_client_of_its_own(tmp_path: Path, security: str) -
     assert (consumer._session_timeout_ms, consumer._heartbeat_interval_ms) == (10_000, 2_000)
     assert (consumer._client_rack, consumer._enable_auto_commit) == ("a", False)
     await consumers.drop(consumer)
+
+
+async def test_a_worker_that_no_longer_tells_its_lags_does_not_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = Settings(kafka="127.0.0.1:9", data_dir=tmp_path)
+    app = build_app(chosen, KeepLast(), NullObserver())
+
+    async def end() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(app.lanes, "report_lag_every_second", end)
+    (background,) = app._app_tasks
+    try:
+        with pytest.raises(ZeroDivisionError):  # which crashes the app
+            await asyncio.wait_for(background(), 5)
+    finally:
+        await network_client.cancel_all(app._background)
 
 
 def test_the_group_pauses_and_resumes_faust_s_partitions() -> None:
