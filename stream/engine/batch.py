@@ -22,7 +22,7 @@ class BatchPolicy(NamedTuple):
     collect_s: float = 0.02
     """How long a record waits for older ones of other topics to arrive."""
     latency_s: float = 0.1
-    """A transaction begins this long after the last one, unless a batch is full."""
+    """A transaction begins this long after the last one, or when enough records wait or a batch is full."""
     hold_s: float = 0.2
     """How long a batch waits for a topic that is known to have unread records."""
     tries: int = 10

@@ -101,6 +101,7 @@ class Lane:
         if records and self._busy_since is None:
             self._busy_since = now
         self._backlog.add(topic, records, chunk.end, now)
+        self._context.transactions.arrived(len(records))
         self._arrived.set()
         if self._backlog.sizes[topic] >= 2 * self._context.policy.max_batch:
             self._paused.add(topic)

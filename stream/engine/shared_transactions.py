@@ -50,6 +50,11 @@ FIRST_TIMEOUT_S = 4.0
 """Less than Kafka's own limit for a transaction (15 to 25 s)."""
 LONGEST_TIMEOUT_S = 60.0
 
+ENOUGH_A_SECOND = 500
+"""Where records come faster, what comes in `latency_s` at this rate is enough for a transaction, which costs
+little beside them.
+"""
+
 T = TypeVar("T")
 
 log = logging.getLogger("callstream.lanes")
@@ -107,6 +112,9 @@ class SharedTransactions:
         self._folding = 0
         self._due = asyncio.Event()
         self._due.set()
+        self._due_timer: asyncio.TimerHandle | None = None
+        self._arrived = 0
+        """Records since the last transaction."""
         self._waiting: list[tuple[TransactionPart, asyncio.Future[int]]] = []
         self._gathers_since = 0.0
         self._changed = asyncio.Event()
@@ -127,6 +135,12 @@ class SharedTransactions:
             self._task.cancel()
         self._fail_waiting(AssignmentOver("the lanes are being closed"))
         await asyncio.gather(*(producer.close() for producer in self._producers.values()))
+
+    def arrived(self, records: int) -> None:
+        """So many records have come to a lane."""
+        self._arrived += records
+        if self._arrived >= ENOUGH_A_SECOND * self._policy.latency_s:
+            self._due.set()
 
     async def due(self) -> None:
         """Wait until the next transaction is due. What is folded earlier cannot grow any more, so only a full
@@ -213,13 +227,17 @@ class SharedTransactions:
                     committed.set_result(ends[part.partition])
 
     async def _transact(self, parts: Sequence[TransactionPart]) -> dict[int, int]:
+        if self._due_timer is not None:
+            self._due_timer.cancel()
         self._due.clear()
+        self._arrived = 0
         next_s = self._gathers_since + self._policy.latency_s  # not later by how long the lanes have folded
         try:
             return await self._timeout.limit(self._producer.transact(parts, changelog=self._changelog))
         finally:
             # One timer, so that all lanes fold for the same transaction.
-            asyncio.get_running_loop().call_later(next_s - time.monotonic(), self._due.set)
+            wait_s = next_s - time.monotonic()
+            self._due_timer = asyncio.get_running_loop().call_later(wait_s, self._due.set)
 
     async def _reopen(self) -> None:
         """Open the producer again, which ends its transaction. Until it is open, lanes commit alone.

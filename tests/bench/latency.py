@@ -68,16 +68,18 @@ class Reader(threading.Thread):
         while not self.ending:
             for message in self._consumer.consume(500, 0.005):
                 now, value = time.perf_counter(), message.value()
-                if message.error() is not None or value is None:
-                    continue
-                read = orjson.loads(value)
-                if message.topic() == self._names.events:
-                    origin = read["origin"]
-                    self.events[origin["partition"], origin["offset"]] = now
-                else:
-                    evidence = read["evidence"][0]
-                    self.alerts[evidence["partition"], evidence["offset"]] = now
+                if message.error() is None and value is not None:
+                    self.note(message.topic() or "", orjson.loads(value), now)
         self._consumer.close()
+
+    def note(self, topic: str, read: dict[str, Any], now: float) -> None:
+        """An event or alert is readable at `now`. An alert of a condition came of many records."""
+        if topic == self._names.events:
+            origin = read["origin"]
+            self.events[origin["partition"], origin["offset"]] = now
+        elif read["evidence"]:
+            evidence = read["evidence"][0]
+            self.alerts[evidence["partition"], evidence["offset"]] = now
 
 
 def measure(
@@ -112,6 +114,8 @@ def measure(
                 "alerts_read": len(reader.alerts.keys() & sent.keys()),
                 "alerts_ms": percentiles(reader.alerts, sent),
             }
+        if not reader.is_alive():
+            raise CandidateFailed("the reader of events and alerts has ended")
         reader.ending = True
         reader.join(10)
         worker.send_signal(signal.SIGTERM)
@@ -172,8 +176,8 @@ def _send(
         return delivered
 
     failed = FAILED_SHARE if rate > FEW else FAILED_SHARE_OF_FEW
-    # So many open calls that they are received at this rate.
-    traffic = callbacks(rate * round(seconds), round(rate * OPEN_S), seed=seed, failed=failed)
+    # So many open calls that they are received at this rate. To make them costs as much as the worker's job.
+    traffic = list(callbacks(rate * round(seconds), round(rate * OPEN_S), seed=seed, failed=failed))
     began = time.perf_counter()
     for number, record in enumerate(traffic):
         wait_s = began + number / rate - time.perf_counter()

@@ -15,7 +15,8 @@ import pytest
 from rich.console import Console
 
 from stream.core.delivery.subscriptions import KEY as SUBSCRIPTIONS
-from tests.bench import life, memory, offline, ordinary, pairs, report, run, throughput
+from stream.kafka import topics
+from tests.bench import latency, life, memory, offline, ordinary, pairs, report, run, throughput
 from tests.bench.callbacks import Tally, callbacks
 from tests.bench.ground import PYTHONS, ROOT
 from tests.bench.targets import TARGETS, Target
@@ -65,6 +66,15 @@ def test_a_small_run_measures_every_part_and_every_candidate_does_its_job(
     shown = Console(file=StringIO(), width=200)
     report.show(result, shown)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_alert_of_a_condition_is_not_timed_by_a_callback() -> None:
+    names = topics.names("")
+    reader = latency.Reader("127.0.0.1:1", names, 1)
+    for evidence in ([], [{"partition": 0, "offset": 7}]):
+        reader.note(names.alerts, {"evidence": evidence}, 1.5)
+    reader.note(names.events, {"origin": {"partition": 0, "offset": 9}}, 2.5)
+    assert (reader.alerts, reader.events) == ({(0, 7): 1.5}, {(0, 9): 2.5})
 
 
 def test_callbacks_of_equal_seeds_tell_of_the_same_calls() -> None:

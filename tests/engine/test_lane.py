@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from stream.engine import shared_transactions
 from stream.kafka.partitions import TopicPartition
 from stream.kafka.transactional_producer import CommittedOffset, TransactionFailed, TransactionPart
 from tests.engine.fakes import ProcessEnded
@@ -107,6 +108,23 @@ async def test_how_long_other_lanes_fold_does_not_delay_the_next_transaction() -
     await committed
     await rig.transactions.due()
     assert time.monotonic() < began + 0.2
+    await rig.close()
+
+
+async def test_enough_records_do_not_wait_until_the_next_transaction_is_due(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shared_transactions, "ENOUGH_A_SECOND", 0.1)
+    rig = LaneRig(latency_s=60.0)
+    rig.put("callbacks", 0, b"a")
+    await rig.settle(1)
+    for transactions, first in ((1, 1), (2, 7)):
+        rig.put("callbacks", first, *(b"%d" % number for number in range(first, first + 5)))
+        await asyncio.sleep(0.05)
+        assert len(rig.job.committed) == transactions, "five are not enough, nor is what was committed"
+        rig.put("callbacks", first + 5, b"%d" % (first + 5))
+        await rig.settle(transactions + 1)
+    assert rig.job.committed == [1, 6, 6]
     await rig.close()
 
 
