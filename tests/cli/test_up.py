@@ -35,6 +35,8 @@ def test_a_simulated_day_is_short_but_for_what_is_set_otherwise() -> None:
     )
     assert load(simulated_pace(Settings())).time_factor == 60
     assert load(simulated_pace(Settings())).overdue_s >= LONGEST_TALK_S + 300
+    lookback_s = load(simulated_pace(Settings())).poll_lookback_s
+    assert LONGEST_TALK_S + 300 <= lookback_s < Settings().poll_lookback_s, "a pass comes every five seconds"
     assert "CALLSTREAM_OVERDUE_S" not in simulated_pace(Settings(overdue_s=77.0))
 
 

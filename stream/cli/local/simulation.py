@@ -11,11 +11,13 @@ from stream.service.settings import Settings
 SIMULATED_SETTINGS: dict[str, str] = {
     "time_factor": "60",
     "poll_interval_s": "5",
+    "poll_lookback_s": "900",
     "overdue_s": "900",
 }
 """Faster than the real providers, so that nobody waits half an hour. A setting that is set is kept.
 
-No healthy call lasts as long as `overdue_s`: simulated talks end after ten minutes.
+No healthy call lasts as long as `overdue_s`, and windows need not reach further back than `poll_lookback_s`:
+simulated talks end after ten minutes.
 """
 
 BUDGET: dict[str, int] = {"rate": 500, "concurrency": 20}

@@ -25,7 +25,7 @@ from stream.poller.pages.paged_read import (
     Write,
 )
 from stream.poller.pages.polled_writer import PolledWriter
-from stream.poller.pages.records import PageRecords
+from stream.poller.pages.records import PageRecords, Written
 from stream.poller.resources import RESOURCES
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import CallUrlError, Resource
@@ -131,7 +131,11 @@ class AccountReader:
             if on_written is not None:
                 on_written([row.value for row in page.rows])
 
-        return await self._read(resource, account, url, priority, limiter, WINDOW_LIMITS, write)
+        # Who is told of every row needs those that were written before, too.
+        written = self._writer.written if skip_known and on_written is None else None
+        return await self._read(
+            resource, account, url, priority, limiter, WINDOW_LIMITS, write, written=written
+        )
 
     async def _read(
         self,
@@ -143,6 +147,7 @@ class AccountReader:
         limits: ReadLimits,
         write: Write,
         known: str | None = None,
+        written: Written | None = None,
     ) -> ReadResult:
         number = self.forbidden.try_read(account, resource.source, self._now_s())
         if number is None:
@@ -161,6 +166,7 @@ class AccountReader:
                 limits=limits,
                 write=write,
                 known=known,
+                written=written,
             ).run()
         except InsecureUrlError as error:
             result = ReadResult("client_error", problem=str(error))

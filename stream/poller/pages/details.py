@@ -48,9 +48,9 @@ class RowDetails:
         rows = []
         for row in page.rows:
             detail = found[row.mark].rows if row.mark in found else []
-            rows.append(detail[0]._replace(mark=row.mark) if detail else row)
+            rows.append(detail[0]._replace(mark=row.mark, identity=row.identity) if detail else row)
         letters = [letter for one in found.values() for letter in one.dead_letters]
-        return PageRecords(rows, page.dead_letters + letters)
+        return PageRecords(rows, page.dead_letters + letters, page.known)
 
     def _url(self, row: PolledRow) -> str | None:
         assert self._resource.detail_url is not None

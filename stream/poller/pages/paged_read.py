@@ -20,7 +20,7 @@ from stream.core.timestamps import SECOND_US
 from stream.poller.limiter.rate_limiter import Impatient, RateLimiter
 from stream.poller.pages.client import NoResponse, PageClient, PageResponse, check_url
 from stream.poller.pages.paging import MAX_REPEATED_PAGES, PageTrail, PagingError
-from stream.poller.pages.records import PageRecords, RecordBuilder
+from stream.poller.pages.records import PageRecords, RecordBuilder, Written
 from stream.poller.resources.account import Account
 from stream.poller.resources.resource import Page, PageError, Resource
 from stream.service.metrics.poller import PollerMetrics
@@ -59,7 +59,7 @@ class ReadResult(NamedTuple):
     """The result of a read.
 
     - `outcome`: one of `core.fetches.OUTCOMES`; `problem`: what went wrong, for a log, else empty.
-    - `rows`, `pages`: how many were written; `received`: the rows that the provider returned.
+    - `rows`, `pages`: how many were written, now or lately; `received`: the rows that the provider returned.
     - `complete`: the rows show that none will follow.
     - `content`: 16 hex digits of all rows, whatever their order. None if the read did not reach the end.
     - `forbidden`: the account may not read this resource, but others.
@@ -103,6 +103,7 @@ class PagedRead:
     """One read, from `first_url` to the last page. `write` is awaited for each page before the next request.
 
     - `known`: the content of a read whose rows are written. A single page that is equal is not written again.
+    - `written`: see `RecordBuilder`.
 
     Raises what `PageClient.get` raises for a URL that must not be requested, and what `write` raises.
     """
@@ -117,6 +118,7 @@ class PagedRead:
     limits: ReadLimits
     write: Write
     known: str | None = None
+    written: Written | None = None
     random: Callable[[], float] = random.random
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     now_us: Callable[[], int] = lambda: time.time_ns() // 1000
@@ -124,7 +126,8 @@ class PagedRead:
     def __post_init__(self) -> None:
         check_url(self.account, self.first_url)
         self._trail = PageTrail(self.first_url, self.limits.max_pages)
-        self._builder = RecordBuilder(self.resource.source, self.account, urlsplit(self.first_url).path)
+        endpoint = urlsplit(self.first_url).path
+        self._builder = RecordBuilder(self.resource.source, self.account, endpoint, self.written)
         self._held: list[Page] = []
         self._has_rows = False
         self._complete = True
@@ -257,7 +260,7 @@ class PagedRead:
             is_whole = not self._pages and page.next_url is None
             if not is_whole or self._builder.content != self.known:
                 await self.write(records)
-                self._rows += len(records.rows)
+                self._rows += len(records.rows) + len(records.known)
             self._has_rows = self._has_rows or bool(page.rows)
             self._complete = self._complete and complete
             self._received += len(page.rows) + page.left_out

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from stream.kafka.acked_producer import BufferFullError, Headers, NotAcknowledgedError, OutgoingRecord
@@ -61,8 +61,9 @@ class PolledWriter:
 
         - `skip_known`: leave out what was written lately: the overlap of windows brings it again.
         """
-        rows, letters = page
+        rows, letters, known = page
         if skip_known:
+            self._recent.refresh(known)
             rows, letters = self._recent.unknown(rows), self._recent.unknown(letters)
         for batch in _batches(rows):
             await self._send(batch, self._polled, ())
@@ -78,6 +79,10 @@ class PolledWriter:
     def unknown(self, rows: Sequence[PolledRow]) -> list[PolledRow]:
         """The rows that were not written lately."""
         return self._recent.unknown(rows)
+
+    def written(self, mark: int) -> int | None:
+        """Of a mark: the identity of the row that was written lately. From any thread."""
+        return self._recent.identity(mark)
 
     async def write_result(self, key: bytes, value: bytes) -> None:
         """Write a fetch's result, after its rows."""
@@ -118,25 +123,30 @@ _Marked = TypeVar("_Marked", PolledRow, DeadLetter)
 
 
 class RecentRows:
-    """The marks of the rows that were written last, at most `limit` of them."""
+    """The marks of the rows that were written last, at most `limit` of them, with their identities."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._marks: OrderedDict[int, None] = OrderedDict()
+        self._marks: OrderedDict[int, int] = OrderedDict()
+
+    def identity(self, mark: int) -> int | None:
+        """Of the row with `mark`; None if it is not remembered."""
+        return self._marks.get(mark)
+
+    def refresh(self, marks: Iterable[int]) -> None:
+        """Those of these that are remembered count as the most recent again."""
+        for mark in marks:
+            if mark in self._marks:
+                self._marks.move_to_end(mark)
 
     def unknown(self, rows: Sequence[_Marked]) -> list[_Marked]:
         """The rows that are not remembered. The others count as the most recent again."""
-        found = []
-        for row in rows:
-            if row.mark in self._marks:
-                self._marks.move_to_end(row.mark)
-            else:
-                found.append(row)
-        return found
+        self.refresh(row.mark for row in rows)
+        return [row for row in rows if row.mark not in self._marks]
 
     def add(self, rows: Sequence[_Marked]) -> None:
         for row in rows:
-            self._marks[row.mark] = None
+            self._marks[row.mark] = row.identity
             self._marks.move_to_end(row.mark)
         while len(self._marks) > self._limit:
             self._marks.popitem(last=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -35,12 +35,17 @@ _BY_CONTENT = "4"
 
 
 class PolledRow(NamedTuple):
-    """A row to write. `mark`: 64 bits of its source, account, bytes and ordinal: equal for an equal row."""
+    """A row to write.
+
+    - `mark`: 64 bits of its source, account, bytes and ordinal: equal for an equal row.
+    - `identity`: 64 bits of what identical rows have in common; 0 where an id tells rows apart.
+    """
 
     key: bytes
     value: bytes
     source: str
     mark: int
+    identity: int
 
 
 class DeadLetter(NamedTuple):
@@ -52,13 +57,20 @@ class DeadLetter(NamedTuple):
     source: str
     reason: str
     mark: int
+    identity: int = 0
+    """There is no other like it."""
 
 
 class PageRecords(NamedTuple):
-    """The records of a page, in its order."""
+    """The records of a page, in its order. `known`: the marks of its rows that were written before."""
 
     rows: list[PolledRow]
     dead_letters: list[DeadLetter]
+    known: Sequence[int] = ()
+
+
+Written = Callable[[int], int | None]
+"""Of a mark: the identity of the row that was written lately; None where none was."""
 
 
 class OrdinalCounter:
@@ -78,24 +90,32 @@ class OrdinalCounter:
             self._before_move[identity] = max(count, self._before_move.get(identity, 0))
         self._since_move.clear()
 
-    def next(self, reading: Reading) -> int | None:
+    def next(self, identity: int) -> int | None:
         """The row's ordinal. None for a row that an earlier page already had."""
-        if reading.identity_rule != _BY_CONTENT:
-            return 0
-        identify(reading)
-        identity = reading.fingerprint
+        ordinal = self.peek(identity)
+        if identity:
+            self._since_move[identity] += 1
+        return ordinal
+
+    def peek(self, identity: int) -> int | None:
+        """What `next` will return."""
         ordinal = self._since_move[identity]
-        self._since_move[identity] += 1
         return None if ordinal < self._before_move.get(identity, 0) else ordinal
 
 
 class RecordBuilder:
-    """Builds the records of one read. `endpoint`: the resource's path without query, equal for all pages."""
+    """Builds the records of one read.
 
-    def __init__(self, source: str, account: Account, endpoint: str) -> None:
+    - `endpoint`: the resource's path without query, equal for all pages.
+    - `written`: rows of which it knows are not decoded again, and left out. Windows overlap: most of their
+      rows are such.
+    """
+
+    def __init__(self, source: str, account: Account, endpoint: str, written: Written | None = None) -> None:
         self._source = source
         self._account = account.id or None
         self._endpoint = endpoint
+        self._written = written
         self._ordinals = OrdinalCounter()
         self._total: int | None = None
         self._content = 0
@@ -104,7 +124,7 @@ class RecordBuilder:
     def content(self) -> str:
         """16 hex digits of all rows so far, whatever the order of rows and of their members.
 
-        A row that came twice counts twice.
+        A row that came twice counts twice, one that is left out does not.
         """
         return f"{self._content:016x}"
 
@@ -114,27 +134,41 @@ class RecordBuilder:
             if self._total not in (None, total):
                 self._ordinals.rows_moved()
             self._total = total
-        records = PageRecords([], [])
+        records = PageRecords([], [], known := [])
         for row in rows:
+            if (mark := self._known(row)) is not None:
+                known.append(mark)
+                continue
             value = self._envelope(row, received_us)
             try:
                 reading = self._decode(value)
             except DecodeError as error:
                 records.dead_letters.append(self._dead_letter(value, row, error.reason, error.detail))
             else:
-                ordinal = self._ordinals.next(reading)
+                identity = _identity(reading)
+                ordinal = self._ordinals.next(identity)
                 if ordinal is None:
                     continue
                 if ordinal:
                     value = self._envelope(row, received_us, ordinal)
                 key = reading.event.key.encode()
-                records.rows.append(PolledRow(key, value, self._source, self._mark(row, ordinal)))
+                records.rows.append(PolledRow(key, value, self._source, self._mark(row, ordinal), identity))
             self._content = (self._content + _hash64(_canonical(row))) % (1 << 64)
         return records
 
     def broken_page(self, body: bytes, reason: str, detail: str) -> PageRecords:
         """A response that is not a page of the resource, as one dead letter."""
         return PageRecords([], [self._dead_letter(body, body, reason, detail)])
+
+    def _known(self, row: bytes) -> int | None:
+        """The mark of a row that need not be written, and is counted here; else None."""
+        if self._written is None or (identity := self._written(self._mark(row))) is None:
+            return None
+        ordinal = self._ordinals.peek(identity)
+        if ordinal is None or self._written(mark := self._mark(row, ordinal)) is None:
+            return None  # it has moved, or there is one more than before
+        self._ordinals.next(identity)
+        return mark
 
     def _decode(self, value: bytes) -> Reading:
         """As the worker will. Raises DecodeError, also for a bug in a decoder."""
@@ -164,6 +198,14 @@ class RecordBuilder:
         own = [("truncated", b"%d" % len(value))] if is_long else []
         headers = dead_letter_headers(reason, STAGE, detail, self._endpoint, -1, -1, own)
         return DeadLetter(None, value[:LETTER_LIMIT_BYTES], headers, self._source, reason, self._mark(row))
+
+
+def _identity(reading: Reading) -> int:
+    """See `PolledRow`."""
+    if reading.identity_rule != _BY_CONTENT:
+        return 0
+    identify(reading)
+    return reading.fingerprint
 
 
 def _hash64(data: bytes) -> int:

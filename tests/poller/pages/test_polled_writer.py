@@ -47,7 +47,7 @@ def polled_writer(broker: Broker) -> tuple[PolledWriter, RecordingMetrics, list[
 
 
 def row(number: int, size: int = 10) -> PolledRow:
-    return PolledRow(b"twilio:CA%d" % (number % 3), b"%d " % number + b"x" * size, "twilio_call", number)
+    return PolledRow(b"twilio:CA%d" % (number % 3), b"%d " % number + b"x" * size, "twilio_call", number, 0)
 
 
 def letter(number: int) -> DeadLetter:
