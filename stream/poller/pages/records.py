@@ -162,10 +162,10 @@ class RecordBuilder:
 
     def _known(self, row: bytes) -> int | None:
         """The mark of a row that need not be written, and is counted here; else None."""
-        if self._written is None or (identity := self._written(self._mark(row))) is None:
+        if self._written is None or (identity := self._written(mark := self._mark(row))) is None:
             return None
         ordinal = self._ordinals.peek(identity)
-        if ordinal is None or self._written(mark := self._mark(row, ordinal)) is None:
+        if ordinal is None or (ordinal and self._written(mark := self._mark(row, ordinal)) is None):
             return None  # it has moved, or there is one more than before
         self._ordinals.next(identity)
         return mark
