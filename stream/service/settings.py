@@ -167,7 +167,7 @@ class WorkerSettings(PublicAddress, CallSettings, AlertSettings, MetricSettings,
         kinds.one_of("masked", "hashed", "full"),
     )
     instance_id: str = _setting("", "name of this worker, kept over restarts; empty: none", kinds.name)
-    latency_ms: int = _setting(100, "most between transactions; more costs less CPU", kinds.whole(0, 1000))
+    latency_ms: int = _setting(100, "longest between transactions; more: less CPU", kinds.whole(0, 1000))
     max_errors_in_a_row: int = _setting(
         100, "errors of our own before the worker stops", kinds.whole(1, 1_000_000)
     )

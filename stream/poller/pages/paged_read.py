@@ -61,7 +61,8 @@ class ReadResult(NamedTuple):
     - `outcome`: one of `core.fetches.OUTCOMES`; `problem`: what went wrong, for a log, else empty.
     - `rows`, `pages`: how many were written, now or lately; `received`: the rows that the provider returned.
     - `complete`: the rows show that none will follow.
-    - `content`: 16 hex digits of all rows, whatever their order. None if the read did not reach the end.
+    - `content`: 16 hex digits of all rows but those left out as known, whatever their order. None if the read
+      did not reach the end.
     - `forbidden`: the account may not read this resource, but others.
     - `provider_us`: the provider's clock at the first page. None without a page or a `Date`.
     """

@@ -23,6 +23,7 @@ from stream.poller.schedule.backfills import PRIORITY as BACKFILL
 from stream.poller.schedule.windows import Windows
 from stream.service.log_once import CALM_S
 from stream.service.settings import Settings
+from stream.sources import DECODERS
 from tests.poller import accounts
 from tests.poller.accounts import ACCOUNT_SID, CALL_SID
 from tests.poller.fake_provider import FakeProvider, OpenLimiter, RecordingMetrics, Reply, fake_provider
@@ -179,6 +180,16 @@ async def test_a_request_about_an_invalid_call_id_is_answered_without_an_http_re
         refused = await at.request(bad)
     assert (refused.outcome, refused.rows) == ("client_error", 0)
     assert at.provider.paths == [A_CALL]
+
+
+async def test_a_row_that_a_window_brings_again_is_not_decoded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with reader_setup() as at:
+        at.provider.at(A_WINDOW, page(ROW), page(ROW))
+        first = await at.window()
+        monkeypatch.setitem(DECODERS, "twilio_call", lambda _: pytest.fail("decoded"))
+        again = await at.window()
+        assert (again.outcome, again.rows, again.received) == (first.outcome, 1, 1)
+    assert len(at.broker.taken) == 1
 
 
 async def test_a_window_leaves_out_rows_that_were_written_lately_and_reports_all_of_them() -> None:
