@@ -57,16 +57,19 @@ class RecordedDeliveries:
         self._until_ms = time.until_ms
 
     async def slices(self) -> AsyncGenerator[RecordedSlice]:
-        """All records, second by second. One with very many comes in several slices. Raises KafkaError."""
+        """All records, second by second. One with very many comes in several slices. Raises KafkaError.
+
+        A topic's own order is kept, whatever its timestamps say.
+        """
         waiting: list[tuple[int, int, int, int, Any, Any]] = []
         turns = count()  # heads are never compared by their records
         wanted = set(self._ends)
-        second, size = 0, 0
+        at_ms, second, size = 0, 0, 0
         records: dict[int, list[Any]] = {}
         while wanted or waiting:
             if wanted:
                 for partition, some in (await self._fetched(wanted)).items():
-                    self._add(waiting, next(turns), partition, iter(some))
+                    self._add(waiting, next(turns), partition, iter(some), at_ms)
                     wanted.discard(partition)
                 continue
             at_ms, precedence, number, _, record, others = waiting[0]
@@ -83,21 +86,23 @@ class RecordedDeliveries:
                 heapq.heappop(waiting)
                 wanted = {TopicPartition(record.topic, record.partition)} & self._ends.keys()
             elif following.timestamp < self._until_ms:
-                # A topic's own order is kept, whatever its timestamps say.
                 head = (max(at_ms, following.timestamp), precedence, number, next(turns), following, others)
                 heapq.heapreplace(waiting, head)
             else:
                 heapq.heappop(waiting)
-                del self._ends[TopicPartition(record.topic, record.partition)]
+                self._ends.pop(TopicPartition(record.topic, record.partition), None)
         if records:
             yield RecordedSlice(second, records)
 
-    def _add(self, waiting: list[Any], turn: int, partition: TopicPartition, some: Any) -> None:
+    def _add(
+        self, waiting: list[Any], turn: int, partition: TopicPartition, some: Any, least_ms: int
+    ) -> None:
         first = next(some)
         if first.timestamp >= self._until_ms:
             self._ends.pop(partition, None)
             return
-        head = (first.timestamp, self._precedence[partition.topic], partition.partition, turn, first, some)
+        at_ms = max(least_ms, first.timestamp)
+        head = (at_ms, self._precedence[partition.topic], partition.partition, turn, first, some)
         heapq.heappush(waiting, head)
 
     async def _fetched(self, wanted: set[TopicPartition]) -> dict[TopicPartition, Sequence[Any]]:

@@ -79,10 +79,12 @@ async def test_partitions_and_topics_are_taken_in_order_of_time() -> None:
     ]
 
 
-async def test_it_ends_where_it_was_asked_to_and_a_topics_own_order_is_kept() -> None:
+@pytest.mark.parametrize("at_once", [1, 2, 3, 4, 9])
+async def test_it_ends_where_it_was_asked_to_and_a_topics_own_order_is_kept(at_once: int) -> None:
     callbacks, _ = RAW
-    log = log_of({(callbacks, 0): [5000, 4000, 7000], (callbacks, 1): [9000]})
-    assert await taken(log, until_ms=7000) == [(5, 0, callbacks, 0), (5, 0, callbacks, 1)]
+    log = log_of({(callbacks, 0): [5000, 4000, 7000, 8000], (callbacks, 1): [6000, 9000]})
+    found = await taken(log, until_ms=7000, at_once=at_once)
+    assert found == [(5, 0, callbacks, 0), (5, 0, callbacks, 1), (6, 1, callbacks, 0)]
 
 
 async def test_a_second_with_very_many_records_comes_in_several_slices(
