@@ -156,6 +156,7 @@ def _decided(call: Call, lifecycle: Lifecycle) -> Verdict | None:
         hangup_cause=end.entry.hangup if end is not None else None,
         direction=call.direction,
         is_child="parent_call_id" in call.facts,
+        by_api=facts("direction_detail") == "outbound-api",
         calls_from=kind_of(facts("from")),
         calls=kind_of(facts("to")),
         contradicted=len(lifecycle.statuses) > 1,

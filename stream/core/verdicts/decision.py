@@ -89,7 +89,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     - `status`: how it ended, None if nobody said; `answered`: it was answered and ended as `completed`;
       `was_answered`: it was answered, however it ended.
     - `rang`: the highest of RINGS_S, in seconds, that it rang for; of a Telnyx call, that it took.
-    - `direction`: `inbound`, `outbound` or None; `is_child`: another call dialled it.
+    - `direction`: `inbound`, `outbound` or None; `is_child`: another call dialled it; `by_api`: the
+      application dialled it by Twilio's API.
     - `calls_from`, `calls`: the kinds of the addresses, see `kind_of`.
     - `contradicted`: sources say different ends.
     """
@@ -103,6 +104,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     hangup_cause: str | None
     direction: str | None
     is_child: bool
+    by_api: bool
     calls_from: str | None
     calls: str | None
     contradicted: bool
@@ -226,6 +228,8 @@ def _what_holds(case: Case, facts: Iterable[tuple[str, str]]) -> set[str]:
     holds = {case.provider, "child" if case.is_child else "root", *map(":".join, facts)}
     if case.direction is not None:
         holds.add(case.direction)
+    if case.by_api:
+        holds.add("outbound-api")
     if case.was_answered:
         holds.add("answered")
     for side, kind in (("from", case.calls_from), ("to", case.calls)):

@@ -81,7 +81,7 @@ _SIP = (
     ),
     _sip(
         "487",
-        "outbound root status:canceled",
+        "outbound-api root status:canceled",
         "application",
         "medium",
         "The call was canceled before it was answered.",

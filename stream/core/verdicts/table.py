@@ -210,7 +210,11 @@ _STATUSES = (
     _status("no-answer", "rang:10", "callee", "medium", "It rang, and nobody answered."),
     _status("no-answer", "", "callee", "low", "Nobody answered, or somebody declined."),
     _status(
-        "canceled", "outbound root", "application", "medium", "The call was canceled before it was answered."
+        "canceled",
+        "outbound-api root",
+        "application",
+        "medium",
+        "The call was canceled before it was answered.",
     ),
     _status("canceled", "", "unknown", "", "A sibling was answered, or the caller gave up."),
     _status("failed", "", "unknown", "", "Nothing says why the call failed."),

@@ -20,6 +20,7 @@ from tests.core.verdicts.reports import (
     CLIENT,
     DEVICE,
     INBOUND,
+    TRUNK,
     api,
     asked,
     client,
@@ -274,6 +275,8 @@ MORE: dict[str, tuple[list[Delivery], str]] = {
     "it rang and rang": (twilio("no-answer", rang_s=12), "callee medium"),
     "an incoming call that nobody took": (twilio("no-answer", rang_s=12, **INBOUND), "unknown"),
     "canceled": (twilio("canceled"), "application medium"),
+    "a trunk's caller gave up": (twilio("canceled", 487, rang_s=9, **TRUNK), "unknown"),
+    "a trunk's caller gave up at once": (twilio("canceled", **TRUNK), "unknown"),
     "a child canceled": (twilio("canceled", **CHILD), "unknown"),
     "answered": (_ANSWERED_120S, "null"),
 }

@@ -28,6 +28,7 @@ from tests.core.error_log import tellings as error_log
 DEVICE = {"To": "sip:desk7@pbx.example.test", "Direction": "outbound-dial", "ParentCallSid": "CA" + "0a" * 16}
 CHILD = {"Direction": "outbound-dial", "ParentCallSid": "CA" + "0a" * 16}
 INBOUND = {"Direction": "inbound"}
+TRUNK = {"Direction": "trunking-terminating"}
 CLIENT = {"To": "client:agent_7"} | CHILD
 
 
