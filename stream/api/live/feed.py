@@ -218,7 +218,7 @@ class LiveFeed:
         """None of a tombstone, and of what is not an object: others than workers may write to a topic."""
         try:
             value = msgspec.json.decode(record.value) if record.value is not None else None
-        except msgspec.DecodeError:
+        except (ValueError, RecursionError):
             return None
         if not isinstance(value, dict):
             return None

@@ -28,7 +28,7 @@ class LiveSelection(msgspec.Struct, frozen=True, kw_only=True):
 
     def admits(self, record: LiveRecord) -> bool:
         """Whether a subscriber is sent this record."""
-        account = record.value.get("account")
+        account = _field(record.value, "account")
         return (
             record.kind in self.kinds
             and self.caller.may_read(account)
@@ -38,6 +38,7 @@ class LiveSelection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "account": (("account",),),
     "key": (("key",), ("scope", "id")),
     "provider": (("provider",),),
     "status": (("status",), ("call", "status")),
@@ -51,12 +52,12 @@ FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 """Where the fields that one filters by are: the first of these paths that a record has."""
 
 
-def _field(value: Any, name: str) -> Any:
+def _field(value: Any, name: str) -> str | None:
     for path in FIELDS[name]:
         found = value
         for step in path:
             found = found.get(step) if isinstance(found, dict) else None
-        if found is not None:
+        if isinstance(found, str):
             return found
     return None
 

@@ -133,3 +133,27 @@ async def test_those_who_wait_for_kafka_count_as_those_who_follow() -> None:
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(feed.connect(), 0.1)
     waiting[1].cancel()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b'{"key": "\xff"}',
+        b'{"key": ' + b"[" * 100_000,
+        b'{"key": "twilio:CA1", "account": ["AC1"]}',
+        b'{"key": "twilio:CA1", "account": "AC1", "status": {"is": "ringing"}}',
+        b"[]",
+    ],
+)
+async def test_a_record_that_no_worker_has_written_is_left_out_and_the_feed_goes_on(
+    topic: Topic, odd: bytes
+) -> None:
+    caller = Caller("one", frozenset({"AC1"}), False)
+    selection = LiveSelection(caller=caller, fields={"status": frozenset({"ringing"})})
+    async with running(topic) as feed:
+        await feed.connect()
+        with feed.subscription(selection) as subscription:
+            topic.log += [odd, b'{"key": "twilio:CA2", "account": "AC1", "status": "ringing"}']
+            found = await subscription.next(5)
+            assert found is not None
+            assert found.key == "twilio:CA2"
