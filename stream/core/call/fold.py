@@ -149,6 +149,9 @@ def fold(
             if reading.remark is not None:
                 again.append(reading)
         changed |= _learn(call, reading, effects)
+    # Before the record that this delivery may decide, which says how it arrived.
+    arrival.duplicates += result == "duplicate"
+    arrival.late += result == "late"
     if started:
         effects.append(CallStarted(first.provider, call.account, call.direction))
     if changed and parents is not None and "parent_call_id" in call.facts:
@@ -163,12 +166,7 @@ def fold(
             _follow(call, new, again, ended and decisive, first, envelope, effects, policy)
         if call.ended:
             call.due_s = next_due(call, policy)
-    if result == "duplicate":
-        arrival.duplicates += 1
-        return Folded(call, result, match, effects, left_out)
-    if result == "late":
-        arrival.late += 1
-    return Folded(call, result, None, effects, left_out)
+    return Folded(call, result, match if result == "duplicate" else None, effects, left_out)
 
 
 def _learn(call: Call, reading: Reading, effects: list[Any]) -> bool:

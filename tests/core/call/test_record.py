@@ -266,3 +266,14 @@ def test_another_cause_of_the_same_hangup_is_written_at_once() -> None:
         ("no_answer", at(55.5)),
         ("busy", at(56.3)),
     ]
+
+
+def test_the_record_counts_the_delivery_that_decided_it() -> None:
+    other_end = callback("completed", "3", 55, received_s=70.0, SipResponseCode="487")
+    late_answer = telnyx(telnyx_event("call.answered", "e2", 6), received_s=70.0)
+    hangup = telnyx(telnyx_event("call.hangup", "e3", 12, hangup_cause="normal_clearing"))
+    counted = []
+    for deliveries in ([*answered_call(), other_end], [hangup, late_answer]):
+        arrival = tell(deliveries).all_of(CallRecord)[-1].arrival
+        counted.append((arrival["deliveries"], arrival["duplicates"], arrival["late"]))
+    assert counted == [(5, 1, 0), (2, 0, 1)]
