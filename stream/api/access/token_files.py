@@ -45,8 +45,9 @@ class TokenFiles:
         self._files = files
         self._use = use
         self._told = told
-        self._tokens: Sequence[ApiToken] | None = tokens_of(chosen)
-        """Those in use; None after a file that was refused."""
+        self._tokens = tokens_of(chosen)
+        self._trouble: str | None = None
+        """Why the files cannot be used; None if they are."""
 
     async def run(self) -> None:
         """Look at the files until cancelled."""
@@ -54,8 +55,8 @@ class TokenFiles:
         while True:
             await asyncio.sleep(CHECK_S)
             now = await asyncio.to_thread(self._versions)
-            # One that is being written is read when it rests.
-            if now == seen != read:
+            # One that is being written is read when it rests. What could not be read may be readable now.
+            if now == seen and (now != read or self._trouble is not None):
                 read = now
                 await self._read()
             seen = now
@@ -64,17 +65,18 @@ class TokenFiles:
         try:
             tokens = await asyncio.to_thread(self._all_tokens)
         except UnusableTokensError as error:
-            log.error("the tokens stay as they were: %s", error)
-            self._tokens = None
+            if str(error) != self._trouble:
+                log.error("the tokens stay as they were: %s", error)
+            self._trouble = str(error)
             self._told(False)
             return
-        if tokens != self._tokens:
+        if tokens != self._tokens or self._trouble is not None:
             log.info("tokens read again: there are %d", len(tokens))
             self._use(tokens)
-        self._tokens = tokens
+        self._tokens, self._trouble = tokens, None
         self._told(True)
 
-    def _all_tokens(self) -> Sequence[ApiToken]:
+    def _all_tokens(self) -> tuple[ApiToken, ...]:
         """Raises UnusableTokensError."""
         values = {}
         for name, path in self._files.items():

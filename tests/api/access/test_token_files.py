@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -46,6 +47,10 @@ def mount(folder: Path, text: str) -> None:
     new = folder / "new"
     new.write_text(text)
     os.replace(new, folder / "mounted")
+
+
+def _no_file_left(_: Path) -> str:
+    raise OSError(errno.EMFILE, "")
 
 
 async def status(url: str, token: str) -> str:
@@ -128,3 +133,20 @@ async def test_a_file_that_is_being_written_is_read_when_it_rests(
             await asyncio.sleep(0.3)
             assert await status(api.url, "token-1") == "503"
         await becomes(api.url, "token-1", "401")
+
+
+async def test_a_file_that_could_not_be_read_is_read_again_although_it_is_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As when its rights were wrong, or this process had no file left to open."""
+    mount(tmp_path, f"{FIRST}\n")
+    async with running(tmp_path, monkeypatch, "CALLSTREAM_API_TOKENS") as api:
+        with monkeypatch.context() as full:
+            full.setattr(Path, "read_text", _no_file_left)
+            mount(tmp_path, f"{SECOND}\n")
+            await until(lambda: bool(caplog.messages), "it is said")
+            await asyncio.sleep(0.2)
+            assert await status(api.url, "token-1") == "503"
+        await becomes(api.url, "token-1", "401")
+        (said,) = (one for one in caplog.messages if "tokens" in one)
+        assert said.endswith("cannot be read: OSError: Too many open files (errno 24)")
