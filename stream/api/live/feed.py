@@ -30,6 +30,7 @@ from stream.service.log_once import LogOnce
 JOIN_S = 10.0
 """A subscriber waits that long for the feed to be connected."""
 
+LOOK_AGAIN_S = 0.05
 LINGER_S = 30.0
 """The feed goes on for that long after its last subscriber: a browser's page is reloaded."""
 
@@ -85,8 +86,11 @@ class LiveFeed:
     def subscribers(self) -> int:
         return len(self._subscriptions)
 
-    async def connect(self) -> None:
-        """Returns when the feed reads. Raises Refused (503) if it does not, or if there is no room."""
+    async def connect(self, last_event_id: str | None = None) -> None:
+        """Returns when the feed reads, and has come to where the client was at another replica.
+
+        Raises Refused (503) if it does not read, or if there is no room.
+        """
         if len(self._subscriptions) + self._joining >= self._most:
             raise unavailable("As many clients follow live as may.", 30)
         self._wanted.set()
@@ -94,8 +98,11 @@ class LiveFeed:
         try:
             async with asyncio.timeout(JOIN_S):
                 await self._connected.wait()
+                while self.is_behind(self.read_position(last_event_id or "")):  # noqa: ASYNC110  by reading
+                    await asyncio.sleep(LOOK_AGAIN_S)
         except TimeoutError:
-            raise unavailable("Kafka does not answer.") from None
+            if not self._connected.is_set():
+                raise unavailable("Kafka does not answer.") from None
         finally:
             self._joining -= 1
         self._left_s = time.monotonic()  # its subscription begins with its answer
@@ -124,6 +131,10 @@ class LiveFeed:
     def read_position(self, text: str) -> Positions | None:
         """The positions of a `Last-Event-ID`; None where it is not one of these topics."""
         return positions.read(text, self.topics, self._positions)
+
+    def is_behind(self, position: Positions | None) -> bool:
+        """Whether a position, if there is one, is further than the feed."""
+        return position is not None and any(self._positions[one] < at for one, at in position.items())
 
     async def missed(self, since: Positions, until: Positions) -> AsyncIterator[LiveRecord]:
         """The records from `since` on, up to where the feed goes on.

@@ -123,7 +123,7 @@ async def follow(
         accounts=None if account is None else allowed(account, caller_of(request)),
         fields={name: frozenset(values) for name, values in fields.items() if values},
     )
-    await feed.connect()
+    await feed.connect(last_event_id)
     stream = LiveStream(feed, selection, parts_of(request).metrics)
     # Not "Connection: keep-alive", which is the server's to say. Proxies must not collect what is sent.
     return Stream(stream.messages(last_event_id), media_type=STREAM, headers={"X-Accel-Buffering": "no"})
@@ -156,7 +156,7 @@ class LiveStream:
         if last_event_id:
             since = self._feed.read_position(last_event_id)
             missed = self._feed.count_between(since, subscription.joined) if since is not None else 0
-            if since is None:
+            if since is None or self._feed.is_behind(since):
                 gap = "unusable"
             elif missed > MOST_MISSED:
                 gap = "too_many"

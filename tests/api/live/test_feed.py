@@ -12,12 +12,15 @@ import pytest
 
 from stream.api.access.caller import LOCAL, Caller
 from stream.api.live import feed as feeds
+from stream.api.live import positions
 from stream.api.live.feed import LiveFeed
+from stream.api.live.routes import LiveStream
 from stream.api.live.selection import LiveRecord, LiveSelection
 from stream.api.live.subscription import LiveSubscription
 from stream.api.problems import Refused
 from stream.kafka.client.connection import connection
 from stream.kafka.partitions import TopicPartition
+from stream.service.metrics.api import ApiMetrics
 from stream.service.settings import Settings
 from tests.notify.sinks.stub_sinks import until
 
@@ -157,3 +160,29 @@ async def test_a_record_that_no_worker_has_written_is_left_out_and_the_feed_goes
             found = await subscription.next(5)
             assert found is not None
             assert found.key == "twilio:CA2"
+
+
+async def test_one_who_was_further_at_another_replica_is_sent_each_record_once(topic: Topic) -> None:
+    topic.log += [b'{"key": "twilio:CA1"}', b'{"key": "twilio:CA2"}']
+    position = positions.write([EVENTS.topic], {EVENTS: 3})
+    async with running(topic) as feed:
+        await feed.connect()
+        joining = asyncio.create_task(feed.connect(position))
+        await asyncio.sleep(0.1)
+        assert not joining.done()
+        topic.log.append(b'{"key": "twilio:CA3"}')  # the client has it
+        await asyncio.wait_for(joining, 5)
+        assert feed.position == position
+
+
+async def test_a_position_that_the_topic_does_not_come_to_is_not_one_of_it(
+    topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feeds, "JOIN_S", 0.2)
+    position = positions.write([EVENTS.topic], {EVENTS: 3})
+    async with running(topic) as feed:
+        await feed.connect(position)
+        stream = LiveStream(feed, ANYBODY, ApiMetrics())
+        first = (await anext(aiter(stream.messages(position)))).decode()
+    assert "event: gap" in first
+    assert '"reason":"unusable"' in first
