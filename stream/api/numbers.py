@@ -35,7 +35,7 @@ log = logging.getLogger("callstream.api.audit")
 
 
 def shown(record: dict[str, Any], caller: Caller) -> dict[str, Any]:
-    """A call record, an event or an alert as this caller may see it."""
+    """A call record, an event, an alert or a provider's row as this caller may see it."""
     if caller.reads_numbers:
         return record
     masked: dict[str, Any] = _OF_THREAD.privacy.json(record)

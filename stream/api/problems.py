@@ -134,7 +134,7 @@ HANDLERS: dict[Any, Any] = {
 }
 """Exception handlers of the app. A router with another form of errors has its own for the same classes."""
 
-_MEANINGS = {
+MEANINGS = {
     400: "A parameter cannot be used.",
     401: "There is no token, or it is not known.",
     403: "The token does not allow this.",
@@ -153,7 +153,7 @@ def documented(*statuses: int, html: bool = False) -> dict[int, ResponseSpec]:
         status: ResponseSpec(
             str if html else Problem,
             generate_examples=False,
-            description=_MEANINGS[status],
+            description=MEANINGS[status],
             media_type=MediaType.HTML if html else PROBLEM_JSON,
         )
         for status in sorted({401, 429, 503, *statuses})

@@ -90,7 +90,7 @@ class Callers:
         if scheme.lower() == "bearer":
             token = credentials.strip()
         elif scheme.lower() == "basic":
-            user, token = _user_and_password(credentials.strip())
+            user, token = user_and_password(credentials)
         elif not given and scope["method"] in READING:
             token = _cookie(headers, SESSION_COOKIE)
         found = self.of_token(token)
@@ -122,9 +122,10 @@ def refused(reason: str) -> Refused:
     return Refused(401, WHY[reason], kind=reason, headers={"WWW-Authenticate": CHALLENGES})
 
 
-def _user_and_password(credentials: str) -> tuple[str, str]:
+def user_and_password(credentials: str) -> tuple[str, str]:
+    """Those of HTTP Basic; both empty where they cannot be read."""
     try:
-        user, _, password = base64.b64decode(credentials, validate=True).decode().partition(":")
+        user, _, password = base64.b64decode(credentials.strip(), validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         return "", ""
     return user, password

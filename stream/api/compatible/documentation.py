@@ -9,6 +9,7 @@ import msgspec
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIType, Operation, Parameter, Reference, Schema
 
+from stream.api.problems import MEANINGS
 from stream.provider_api.http_types import Route
 from stream.provider_api.telnyx_api import TELNYX
 from stream.provider_api.twilio_api import EDGES
@@ -29,14 +30,6 @@ class TelnyxErrorBody(msgspec.Struct):
 
     errors: list[dict[str, Any]]
 
-
-_MEANINGS = {
-    400: "A parameter cannot be used.",
-    401: "There is no token, or it is not known.",
-    404: "There is none, or the token does not allow reading it.",
-    429: "The token has sent too many requests; `Retry-After` says when to try again.",
-    503: "The archive does not answer; `Retry-After` says when to try again.",
-}
 
 _TEXT = Schema(type=OpenAPIType.STRING)
 
@@ -133,6 +126,6 @@ def error_responses(provider: str) -> dict[int, ResponseSpec]:
     """The errors of a provider's resources."""
     body = TelnyxErrorBody if provider == TELNYX else TwilioErrorBody
     return {
-        status: ResponseSpec(body, generate_examples=False, description=meaning)
-        for status, meaning in _MEANINGS.items()
+        status: ResponseSpec(body, generate_examples=False, description=MEANINGS[status])
+        for status in (400, 401, 404, 429, 503)
     }

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -16,16 +13,15 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ControllerRouterHandler
 
 from stream.api.access.authentication import caller_of
-from stream.api.access.caller import Caller
+from stream.api.access.caller import Caller, user_and_password
 from stream.api.compatible.documentation import error_responses, operation_of
 from stream.api.compatible.telnyx_store import ArchivedTelnyx
 from stream.api.compatible.twilio_store import ArchivedTwilio
-from stream.api.numbers import audit
+from stream.api.numbers import audit, shown
 from stream.api.parts import parts_of
 from stream.api.problems import Refused
 from stream.archive.questions import StoredCall
 from stream.archive.reader import Archive
-from stream.core.privacy.masking import Privacy
 from stream.provider_api.http_types import ApiError, ApiRequest, ApiResponse, ErrorResponses, Route
 from stream.provider_api.telnyx_api import TELNYX, TELNYX_ERRORS, TelnyxApi
 from stream.provider_api.twilio_answers import TWILIO, TWILIO_ERRORS, not_found
@@ -105,11 +101,12 @@ def _answer(
 ) -> tuple[ApiResponse, list[StoredCall]]:
     """The answer, and the calls that it tells of. In a thread."""
     stores: list[ArchivedTwilio | ArchivedTelnyx] = []
-    show = dict if caller.reads_numbers else _masks.of_this_thread.json
+    show = partial(shown, caller=caller)
 
     def twilio(request: ApiRequest) -> ArchivedTwilio:
         account = request.names.get("account")
-        if account is None and (user := _user(request.authorization)).startswith("AC"):
+        user, _ = user_and_password(request.authorization.partition(" ")[2])
+        if account is None and user.startswith("AC"):
             account = user
         if account is not None and not caller.may_read(account):
             raise ApiError(not_found(request.path))
@@ -129,25 +126,6 @@ def _answer(
     except ApiError as error:
         return error.response, []
     return answer, [call for store in stores for call in store.told]
-
-
-class _Masks(threading.local):
-    """Masking has a state of its own, so that each thread needs one."""
-
-    def __init__(self) -> None:
-        self.of_this_thread = Privacy("masked")
-
-
-_masks = _Masks()
-
-
-def _user(authorization: str) -> str:
-    """The user of HTTP Basic, which is an account's id or the name of a token."""
-    try:
-        pair = base64.b64decode(authorization.partition(" ")[2].strip(), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        return ""
-    return pair.partition(":")[0]
 
 
 def _response(answer: ApiResponse) -> Response[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -158,8 +158,3 @@ def _sip_code(text: str) -> int | None:
 
 def _number(text: str) -> float | None:
     return float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) else None
-
-
-def query_of(values: Mapping[str, Any]) -> dict[str, str]:
-    """The values of a link to the same search."""
-    return {name: str(value) for name, value in values.items() if value not in (None, "")}
