@@ -66,7 +66,7 @@ ALERT_FIELDS: dict[str, Field] = {
     "AlertCall.duration_s": field("Seconds of talk; null unless it was answered.", None, **COUNT),
     "AlertCall.from": field("The caller, masked in every privacy mode.", "+12*******45"),
     "AlertCall.to": field("The callee, masked in every privacy mode.", "+14*******91"),
-    "AlertCall.stir_attestation": field("The STIR/SHAKEN attestation of the caller.", None, **TEXT),
+    "AlertCall.stir_attestation": field("The STIR/SHAKEN attestation of the caller: A, B or C.", "A", **TEXT),
     "AlertCall.last_sequence_number": field("The highest sequence number received.", 3, **COUNT),
     "AlertCall.missing_sequence_numbers": field(
         "Numbers below it that are missing.", [], uniqueItems=True, items=COUNT

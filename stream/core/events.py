@@ -190,7 +190,7 @@ class Reading(msgspec.Struct, gc=False):
     - `occurred_us`: `event.occurred_at` in microseconds since 1970, None if unknown.
     - `facts`: about the call as a whole, by the names of the call record (`from`, `to`, `direction_detail`,
       `from_hash`, `to_hash`, `parent_call_id`, `session_id`, `leg_id`, `account`, `answered_by`, `price`,
-      `price_unit`), texts.
+      `price_unit`, and of alerts, `stir_attestation`), texts.
     - `as_of_us`: how new these facts are, if the source is a resource that changes (`date_updated`).
     - `hangup`: Telnyx' hangup cause, lower case, if the event ends a call and its status depends on whether
       the call was answered.

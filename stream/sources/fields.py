@@ -29,6 +29,14 @@ DEPTH_LIMIT = 32
 
 LEVELS = frozenset({"debug", "info", "warning", "error"})
 
+ATTESTATIONS: dict[Any, str] = {
+    **{grade: grade for grade in "ABC"},
+    **{f"TN-Validation-Passed-{grade}": grade for grade in "ABC"},
+}
+"""The STIR/SHAKEN attestation of the caller by the provider's word: of a call that it signs (`A`), and of one
+whose signature it has verified. (Twilio: `StirStatus`, `StirVerstat`.)
+"""
+
 
 def identifier(value: Any, name: str) -> str | None:
     """An id as sent, case and blanks included. None if it is missing, null or empty."""

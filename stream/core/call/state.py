@@ -36,7 +36,7 @@ NUMBERS_KEPT = 256
 """Sequence numbers below this are checked for gaps."""
 VALUES_CAP = 8
 
-UPDATED = frozenset({"price", "price_unit"})
+UPDATED = frozenset({"price", "price_unit", "stir_attestation"})
 """Facts that a provider fills in or changes later: a new value is an update, not a disagreement."""
 
 HASH_OF = {"from": "from_hash", "to": "to_hash"}

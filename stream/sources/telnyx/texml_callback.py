@@ -36,5 +36,7 @@ def decode(envelope: Envelope) -> list[Reading]:
     if facts is not None and session_id is not None:
         event.session_id = facts["session_id"] = session_id
         del event.attributes["CallSessionId"]
+    if facts is not None and (attestation := fields.ATTESTATIONS.get(body.get("ShakenStirAttestation"))):
+        facts["stir_attestation"] = attestation
     reading.child_call_id = child_call_id
     return [reading]

@@ -238,6 +238,7 @@ def _facts(
         "direction_detail": fields.text(payload.get("direction")),
         "session_id": session_id,
         "leg_id": leg_id,
+        "stir_attestation": fields.ATTESTATIONS.get(fields.text(payload.get("shaken_stir_attestation"))),
     }
     if dotted in _DETECTED:
         said["answered_by"] = fields.text(payload.get("result"))

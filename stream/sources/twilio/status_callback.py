@@ -17,7 +17,7 @@ from stream.core.events import Envelope, Event, Reading
 from stream.core.sources import TWILIO_STATUS_CALLBACK
 from stream.core.statuses import NAMES, OUTCOMES, STATUSES, status_of
 from stream.sources import fields
-from stream.sources.fields import ID_LIMIT, TEXT_LIMIT
+from stream.sources.fields import ATTESTATIONS, ID_LIMIT, TEXT_LIMIT
 
 _STEPS: dict[str | None, tuple[str | None, str, str | None]] = {
     status: (status, NAMES[status], OUTCOMES.get(status)) for status in STATUSES
@@ -113,6 +113,8 @@ def progress(
         facts["direction_detail"] = value[:TEXT_LIMIT]
     if value := get("AnsweredBy"):
         facts["answered_by"] = value[:TEXT_LIMIT]
+    if (value := get("StirStatus") or get("StirVerstat")) and (attestation := ATTESTATIONS.get(value)):
+        facts["stir_attestation"] = attestation
     if outcome is not None:
         event.outcome = outcome
     if "ParentCallSid" in parameters:
