@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stream.api.problems import Refused
+from stream.service.http.listening import is_this_machine
 from stream.service.tables.api_tokens import LONGEST_TOKEN, READ, READ_NUMBERS, ApiToken, digest_of
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Callers:
 
     def _of_local(self, scope: HTTPScope, headers: Headers) -> Caller:
         client = scope.get("client")
-        is_local = client is not None and _is_loopback(client[0]) and not any(map(headers.get, FORWARDED))
+        is_local = client is not None and is_this_machine(client[0]) and not any(map(headers.get, FORWARDED))
         if is_local and _names_this_machine(headers.get(b"host", b"").decode("latin-1")):
             return self._local
         raise refused("not_configured")
@@ -139,17 +139,8 @@ def _cookie(headers: Headers, name: str) -> str:
     return ""
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return address.is_loopback or (mapped is not None and mapped.is_loopback)
-
-
 def _names_this_machine(host: str) -> bool:
     """Whether a `Host` header names this machine: a foreign page whose name points here has its own name."""
     name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
     name = name.removeprefix("[").removesuffix("]").lower().rstrip(".")
-    return name == "localhost" or name.endswith(".localhost") or _is_loopback(name)
+    return name.endswith(".localhost") or is_this_machine(name)

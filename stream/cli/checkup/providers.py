@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import ipaddress
 from collections.abc import Awaitable
 from dataclasses import replace
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from stream.cli.checkup.http_probe import Dated, NoAnswer, ProbeAnswer, clock, p
 from stream.gateway.diagnose.diagnosis import masked
 from stream.gateway.receive.credentials import GatewayCredentials
 from stream.service.http.client import session
+from stream.service.http.listening import is_this_machine
 from stream.service.settings import Settings
 
 ACCOUNTS_LIMIT = 10
@@ -82,7 +82,8 @@ async def _reach(client: aiohttp.ClientSession, api: _Api) -> tuple[Check, Dated
     check = Check(api.name, "ok", f"{shown} answers in {took_ms:.0f} ms")
     if answer.date_s is None:
         return check, None
-    return check, Dated(url.host or "", _is_own(url), answer.date_s, answer.sent_s, answer.got_s)
+    host = url.host or ""
+    return check, Dated(host, is_this_machine(host), answer.date_s, answer.sent_s, answer.got_s)
 
 
 def _url(text: str) -> URL | None:
@@ -92,13 +93,6 @@ def _url(text: str) -> URL | None:
     except ValueError:
         return None
     return url if url.host else None
-
-
-def _is_own(url: URL) -> bool:
-    try:
-        return ipaddress.ip_address(url.host or "").is_loopback
-    except ValueError:
-        return url.host == "localhost"
 
 
 def _twilio(client: aiohttp.ClientSession, settings: Settings) -> list[Awaitable[Check]]:
@@ -180,7 +174,7 @@ async def _telnyx(client: aiohttp.ClientSession, settings: Settings) -> Check:
 
 
 def _may_see(base: URL) -> bool:
-    return base.scheme == "https" or _is_own(base)
+    return base.scheme == "https" or is_this_machine(base.host or "")
 
 
 def _judged(name: str, answer: ProbeAnswer | NoAnswer | None, what: str, setting: str) -> Check:

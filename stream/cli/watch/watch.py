@@ -18,9 +18,7 @@ from stream.cli.query.reader import CallReader
 from stream.cli.support.terminal import Misuse, is_interactive
 from stream.cli.watch.app import WatchApp
 from stream.service import settings
-
-LOCAL = ("127.0.0.1", "::1", "localhost")
-"""Where an API is asked that runs beside the roles of the settings."""
+from stream.service.http.listening import is_this_machine
 
 
 @click.command("watch")
@@ -40,7 +38,8 @@ def command(**chosen: Any) -> None:
 async def _watch(reader: CallReader, wanted: CallFilter) -> None:
     chosen = settings.load()
     at = addresses_of_run(chosen.data_dir) or listeners(chosen)
-    elsewhere = bool(chosen.api_url) and urlsplit(chosen.api_url).hostname not in LOCAL
+    # An API here runs beside the roles of the settings.
+    elsewhere = bool(chosen.api_url) and not is_this_machine(urlsplit(chosen.api_url).hostname or "")
     figures = ScrapedFigures({} if elsewhere else probed(at, polled=True, notified=bool(chosen.notify_sinks)))
     ui_url = chosen.ui_url or chosen.api_url or page_url(at, chosen)
     try:

@@ -8,12 +8,10 @@ that may hold the URL, the headers or the response.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import time
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
 from typing import NamedTuple, Self
 
 import aiohttp
@@ -22,6 +20,7 @@ from yarl import URL
 from stream.poller.pages.paging import origin
 from stream.poller.resources.account import Account
 from stream.service.http.client import date_s, retry_after_s, session
+from stream.service.http.listening import is_this_machine
 
 MAX_PAGE_BYTES = 32 << 20
 MAX_DRAINED_BYTES = 65_536
@@ -86,9 +85,7 @@ class PageClient:
         self._session = session(timeout_s=self._timeout_s, connect_s=self._connect_s, encodings=ENCODINGS)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
             await self._session.close()
 
@@ -134,18 +131,11 @@ def check_url(account: Account, url: str) -> None:
     if (requested := origin(url)) not in known:
         raise ValueError("the URL is not below one of the account's base URLs")
     scheme, host, _ = requested
-    if scheme == "http" and not _is_loopback(host):
+    if scheme == "http" and not is_this_machine(host):
         raise InsecureUrlError(
             f"{account.name}: its base URL has no TLS and {host} is not this machine: "
             "credentials would go over the network in clear"
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def _decompressed(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:

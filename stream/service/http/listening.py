@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import logging
 import socket
 import ssl
@@ -182,6 +183,16 @@ def address(listen: str, setting: str) -> tuple[str, int]:
     if not (colon and host and port.isascii() and port.isdigit() and int(port) <= 65535):
         raise ListenError(f"{setting}: {listen!r} is not host:port")
     return host, int(port)
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host is `localhost` or a loopback address."""
+    try:
+        found = ipaddress.ip_address(host)
+    except ValueError:
+        return host.lower() == "localhost"
+    mapped = getattr(found, "ipv4_mapped", None)
+    return found.is_loopback or (mapped is not None and mapped.is_loopback)
 
 
 def _why(listen: str, setting: str, error: OSError) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import ipaddress
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 import orjson
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from stream.service.http.listening import is_this_machine
 from stream.simulator.calls.call import ReportDelivery
 from stream.simulator.calls.options import EVENT_STREAM
 from stream.simulator.telnyx.texml_call import SOURCE as TEXML
@@ -71,17 +71,10 @@ def gateway_address(base: str, public_url: str = "") -> GatewayAddress:
         raise ValueError("the gateway's URL must be such as http://127.0.0.1:8080")
     if parts.query or parts.fragment:
         raise ValueError("the gateway's URL has no query and no fragment; see --retry-policy")
-    if not _is_loopback(host):
+    if not is_this_machine(host):
         raise ValueError(f"{host} is not this machine: simulated calls go to 127.0.0.1, ::1 or localhost")
     base = base.rstrip("/")
     return GatewayAddress(base, public_url.rstrip("/") or base)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def twilio_webhook(delivery: ReportDelivery, to: GatewayAddress, keys: SigningKeys) -> OutgoingWebhook:

@@ -53,7 +53,7 @@ async def test_nothing_configured_is_reached_and_no_credential_is_sent() -> None
 async def test_a_provider_that_does_not_tell_the_time_is_reached_and_the_clock_is_unknown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stream.cli.checkup.providers._is_own", lambda url: False)
+    monkeypatch.setattr("stream.cli.checkup.providers.is_this_machine", lambda host: False)
     async with Apis(tells_the_time=False).serving() as apis:
         found = await providers(given(apis))
     assert of(found, "twilio API").state == "ok"

@@ -17,7 +17,7 @@ import pytest
 from stream.gateway import tls
 from stream.service.http import listening
 from stream.service.http.connections import Connections
-from stream.service.http.listening import ListenError, Listening, bound
+from stream.service.http.listening import ListenError, Listening, bound, is_this_machine
 from tests.gateway.test_tls import certify
 
 
@@ -189,3 +189,10 @@ async def test_a_socket_that_the_parent_listens_on_is_taken_over_and_the_parents
         assert parents.getsockname()[1]
     with pytest.raises(ListenError, match="CALLSTREAM_WORKER_LISTEN"):
         await bound("fd:99999", "CALLSTREAM_WORKER_LISTEN")
+
+
+def test_this_machine_is_localhost_and_every_loopback_address() -> None:
+    here = ("localhost", "LocalHost", "127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1")
+    elsewhere = ("", "localhost.example.test", "10.0.0.1", "::2", "::ffff:10.0.0.1", "0.0.0.0")
+    assert [*map(is_this_machine, here)] == [True] * len(here)
+    assert [*map(is_this_machine, elsewhere)] == [False] * len(elsewhere)
