@@ -27,8 +27,6 @@ STOPPED_S, RUNNING_S = 4.0, 1.0
 """How a slow broker is made: it is stopped this long and then runs this long, again and again. Shorter than
 the sessions of Kafka's clients, longer than a provider of webhooks waits."""
 
-DASHBOARDS = ("Calls", "Application webhooks", "Pipeline", "Polling and reconciliation")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:

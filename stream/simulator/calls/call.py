@@ -76,13 +76,13 @@ class SimulatedCall(ABC):
     def reports(self) -> list[ProviderReport]:
         """All that the provider says of the call, callbacks first and in the order in which they are sent."""
 
-    @abstractmethod
     def readable(self) -> set[tuple[str, int]]:
         """Every row that can be read in the end, if the rows are served."""
+        return set()
 
-    @abstractmethod
     def transient(self) -> set[tuple[str, int]]:
         """Rows that can be read only for a while, so that a poller may miss them."""
+        return set()
 
     @abstractmethod
     def body(self, report: ProviderReport, attempt: int) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from functools import lru_cache
-from types import TracebackType
 from typing import Any
 
 from stream.kafka import partitions
@@ -43,9 +42,7 @@ class RecordWriter:
         )
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             await self._producer.stop()
         else:

@@ -44,12 +44,6 @@ class TexmlCall(SimulatedCall):
         sent = self.callbacks if self._sends else []
         return [ProviderReport(SOURCE, n, callback.at_us) for n, callback in enumerate(sent)]
 
-    def readable(self) -> set[tuple[str, int]]:
-        return set()
-
-    def transient(self) -> set[tuple[str, int]]:
-        return set()
-
     def body(self, report: ProviderReport, attempt: int) -> dict[str, Any]:
         sent, leg = self.callbacks[report.number], self.leg
         form = {

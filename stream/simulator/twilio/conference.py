@@ -34,12 +34,6 @@ class TwilioConference(SimulatedCall):
     def reports(self) -> list[ProviderReport]:
         return [ProviderReport(CONFERENCE, n, at_us) for n, (_, _, at_us) in enumerate(self.steps)]
 
-    def readable(self) -> set[tuple[str, int]]:
-        return set()
-
-    def transient(self) -> set[tuple[str, int]]:
-        return set()
-
     def body(self, report: ProviderReport, attempt: int) -> dict[str, Any]:
         name, number, at_us = self.steps[report.number]
         return {
