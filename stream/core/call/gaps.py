@@ -126,18 +126,18 @@ def review_gaps(call: Call, now_us: int, subscribed: Iterable[int], effects: lis
     numbers = numbers_of(call)
     missing = missing_numbers(numbers.seen) if numbers.seen else _missing_steps(call)
     runs, received = _runs(call, missing), received_steps(call)
-    if numbers.logged:
+    if numbers.whole:
         notes.unsent = []
         unsent = set(missing)
     else:
         unsent = {gap for steps in subscribed if not received & ~steps for gap in not_sent(runs, steps)}
         notes.unsent = sorted(unsent)
-    if call.ended and notes.endpoint and (numbers.logged or not notes.shown):
+    if call.ended and notes.endpoint and (numbers.whole or not notes.shown):
         notes.shown = True
         shown = steps_shown(runs)
         if shown is not None:
             at_s = now_us // SECOND_US
-            effects.append(SubscriptionShown(configuration_of(call), shown, received, numbers.logged, at_s))
+            effects.append(SubscriptionShown(configuration_of(call), shown, received, numbers.whole, at_s))
     effects += [SequenceGapClosed(source, "not_sent", gap) for gap in arrival.gaps if gap in unsent]
     still = [gap for gap in arrival.gaps if gap not in unsent]
     opened = [gap for gap in missing if gap not in unsent and gap not in still]
@@ -228,7 +228,7 @@ def gap_items(call: Call, *, settled: bool) -> list[dict[str, Any]]:
     if notes is None and not call.sources & POLLED_BITS:
         return []
     gaps: list[tuple[int | None, str | None, str, str | None]] = []
-    if call.arrival.gaps and not numbers_of(call).logged:
+    if call.arrival.gaps and not numbers_of(call).whole:
         said = ("closed", "expired") if settled else ("open", None)
         gaps += [(*gap_of(gap), *said) for gap in call.arrival.gaps]
     progress = [entry for entry in call.lifecycle if entry.family_code == PROGRESS]

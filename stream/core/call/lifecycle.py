@@ -86,16 +86,17 @@ class Numbers(NamedTuple):
     """The sequence numbers of a call's callbacks.
 
     - `seen`: bit set of those from 0 to 255; `last`: the highest, None without one.
-    - `logged`: the provider's request log has all of them.
+    - `whole`: none is missing. The provider's request log has all of them, or they are of a TeXML call:
+      Telnyx does not say what they count.
     """
 
     seen: int
     last: int | None
-    logged: bool
+    whole: bool
 
     def missing(self) -> list[int]:
         """Those below the highest one seen that were sent, as far as is known, and not seen."""
-        return [] if self.logged else missing_numbers(self.seen)
+        return [] if self.whole else missing_numbers(self.seen)
 
 
 def numbers_of(call: Call) -> Numbers:
@@ -109,7 +110,8 @@ def numbers_of(call: Call) -> Numbers:
             if number < NUMBERS_KEPT:
                 seen |= 1 << number
                 sources &= entry.sources
-    return Numbers(seen, last if last >= 0 else None, bool(seen and sources & REQUEST_LOG_BIT))
+    whole = call.is_texml or bool(seen and sources & REQUEST_LOG_BIT)
+    return Numbers(seen, last if last >= 0 else None, whole)
 
 
 def missing_numbers(numbers: int) -> list[int]:

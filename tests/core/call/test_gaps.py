@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import Any
 
+from stream.core.alerting.alert import Alert
 from stream.core.call.record import CallRecord
 from stream.core.call.timers import answered, tick
 from stream.core.effects import CallbackMissing, CallReconciled, SequenceGapClosed, SequenceGapOpened
@@ -29,6 +30,7 @@ from tests.core.deliveries import (
 )
 from tests.core.folding import tell
 from tests.core.lives import POLICY, live, result
+from tests.core.mixtures import texml
 
 
 def test_what_is_complete_is_told_when_all_is_or_nothing_more_is_awaited() -> None:
@@ -137,6 +139,16 @@ def test_of_a_texml_call_only_its_callbacks_are_expected_and_there_is_nothing_to
         {"expected": ["telnyx_texml_callback"], "seen": ["telnyx_texml_callback"], "complete": []}
     ] * len(lived.records)
     assert [effect for effect in lived.effects if type(effect) is CallReconciled] == []
+
+
+def test_of_a_texml_call_no_number_is_missing_because_it_may_count_what_it_does_not_send() -> None:
+    steps = [texml("initiated", "0", 0, received_s=0.5), texml("failed", "3", 9, received_s=9.5)]
+    lived = live(steps)
+    assert [record.gaps for record in lived.records] == [[]] * len(lived.records)
+    alerts = [one for one in lived.effects if type(one) is Alert]
+    assert {one.rule.id for one in alerts} == {"call.failed"}
+    assert [one.call.missing_sequence_numbers for one in alerts if one.call is not None] == [[]] * len(alerts)
+    assert [one for one in lived.effects if type(one) in (SequenceGapOpened, SequenceGapClosed)] == []
 
 
 def gap(number: int | None, name: str | None, closed_by: str | None) -> dict[str, Any]:
