@@ -11,7 +11,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -79,6 +80,21 @@ class RealPostgresql:
         self._server.send_signal(signal.SIGQUIT)
         self._server.wait(START_S)
         self._log.close()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """While the block runs, it answers nothing, and no connection to it breaks off."""
+        self._send_to_all(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._send_to_all(signal.SIGCONT)
+
+    def _send_to_all(self, number: signal.Signals) -> None:
+        leader = self._server.pid
+        children = Path(f"/proc/{leader}/task/{leader}/children").read_text()
+        for process in (leader, *map(int, children.split())):
+            os.kill(process, number)
 
     def stop(self) -> None:
         if self._server.poll() is None:

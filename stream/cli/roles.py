@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from typing import NoReturn
 
 import click
 
@@ -153,7 +154,10 @@ def _run(
         with exit_on_error(TlsError, ArchiveError):
             if role in _REFUSES:
                 _REFUSES[role](chosen)
-            sys.exit(_served(role, chosen, serve))
+            code = _served(role, chosen, serve)
+            if role == "worker":
+                sys.exit(code)
+            _exit(code)
     except Fault as fault:
         if chosen.log_format != "json":
             raise
@@ -162,12 +166,18 @@ def _run(
 
 
 def _served(role: str, chosen: Settings, serve: Callable[[Settings], Awaitable[int]]) -> int:
-    if role != "worker":
-        return asyncio.run(on_a_broker(role, chosen, serve))
-    # Faust ends its own tasks, and what it leaves behind must not keep the process.
+    # Not by `asyncio.run`: neither what Faust leaves behind nor a thread must keep the process.
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     return loop.run_until_complete(on_a_broker(role, chosen, serve))
+
+
+def _exit(code: int) -> NoReturn:
+    """Wait for no thread: it may wait for a database that does not answer, and has no limit of time."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 async def _serve(role: str, chosen: Settings) -> int:

@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from stream.broker.ports import free_port
+from tests.api.live.following import produce
 from tests.e2e.full_worker import get_text
 from tests.e2e.harness import wait_until
 from tests.real_broker import RealBroker
+from tests.real_postgresql import RealPostgresql
 
 ROLES: Mapping[str, tuple[str, ...]] = {
     "gateway": ("gateway",),
@@ -55,7 +57,7 @@ def is_ready(name: str, at: Addresses) -> bool:
 
 @contextmanager
 def role(
-    name: str, directory: Path, bootstrap: str, at: Addresses | None = None
+    name: str, directory: Path, bootstrap: str, at: Addresses | None = None, **more: str
 ) -> Iterator[subprocess.Popen[bytes]]:
     environ = {
         **{key: value for key, value in os.environ.items() if not key.startswith("CALLSTREAM_")},
@@ -72,6 +74,7 @@ def role(
         "CALLSTREAM_TELNYX_API_KEY": "KEY0",
         "CALLSTREAM_TELNYX_API_URL": "http://127.0.0.1:9",
         "PYTHONASYNCIODEBUG": "",
+        **more,
     }
     with (directory / f"{name}.out").open("wb") as out:
         process = subprocess.Popen(
@@ -150,3 +153,38 @@ def test_a_role_whose_broker_is_away_stops(broker: RealBroker, harm: str, tmp_pa
         getattr(broker, harm)()
         time.sleep(3)
         stopped(processes, tmp_path, 60)
+
+
+@pytest.mark.e2e
+def test_a_role_that_waits_for_a_frozen_database_stops(
+    broker: RealBroker, postgresql_programs: Path, tmp_path: Path
+) -> None:
+    server = RealPostgresql(postgresql_programs)
+    names, at, url = ("archive", "api"), addresses(), server.database()
+    with ExitStack() as stack:
+        stack.callback(server.stop)
+        processes = {
+            name: stack.enter_context(
+                role(
+                    name,
+                    tmp_path,
+                    broker.bootstrap,
+                    at,
+                    CALLSTREAM_ARCHIVE_URL=url,
+                    CALLSTREAM_API_ARCHIVE_TIMEOUT_S="1",
+                    CALLSTREAM_TOPIC_PREFIX=f"stops{os.getpid()}.",
+                )
+            )
+            for name in names
+        }
+        wait_until(lambda: all(is_ready(name, at) for name in names), "both are ready", 60)
+        wait_until(lambda: status_of(at["API"]) == 200, "the archive is read", 30)
+        with server.frozen():
+            produce(broker, f"stops{os.getpid()}.events.v1", [b"{}"])
+            assert status_of(at["API"]) == 503
+            time.sleep(2)
+            stopped(processes, tmp_path, 20)
+
+
+def status_of(api: str) -> int:
+    return get_text(f"http://{api}/v1/calls")[0]
