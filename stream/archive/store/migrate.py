@@ -22,6 +22,8 @@ def migrate(engine: Engine, to: str = "head") -> None:
     """Run the migrations that are missing. Raises ArchiveError, SQLAlchemyError."""
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
+            # An index of many calls, and another writer's turn, take longer than the writer's statements may.
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
             # SQLite's writers already take turns.
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
         current = revision_of(connection)

@@ -11,10 +11,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
+from stream.archive import database
 from stream.archive.database import connect
 from stream.archive.questions import ArchiveError
 from stream.archive.store.migrate import SCRIPTS, migrate, revision_of
 from stream.archive.store.schema import metadata
+from tests.real_postgresql import RealPostgresql
 
 REVISIONS = [script.revision for script in reversed([*SCRIPTS.walk_revisions()])]
 
@@ -71,3 +73,24 @@ def test_an_archive_of_a_newer_version_is_refused(engine: Engine) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(ArchiveError, match="newer version"):
         migrate(engine)
+
+
+def test_a_step_may_take_longer_than_a_statement_of_the_writer(
+    postgresql: RealPostgresql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "WRITE_S", 1)
+    engine = connect(postgresql.database(), reads_only=False)
+    migrate(engine, "0002")
+    with engine.begin() as connection:
+        for statement in (
+            "CREATE FUNCTION take_long() RETURNS event_trigger LANGUAGE plpgsql AS "
+            "'BEGIN PERFORM pg_sleep(1.3); END'",
+            "CREATE EVENT TRIGGER long ON ddl_command_end WHEN TAG IN ('CREATE TABLE') "
+            "EXECUTE FUNCTION take_long()",
+        ):
+            connection.execute(text(statement))
+    migrate(engine)
+    with engine.connect() as connection:
+        assert revision_of(connection) == REVISIONS[-1]
+        assert connection.execute(text("SHOW statement_timeout")).scalar() == "1s"
+    engine.dispose()
