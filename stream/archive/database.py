@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, NoSuchModuleError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from stream.archive.questions import ArchiveError
@@ -70,6 +70,7 @@ def _sqlite(path: str, *, reads_only: bool, readers: int) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
+        record.info["file"] = _file_at(path)
         # The module would begin a transaction before a change only, and a page needs one for its queries.
         connection.isolation_level = None
         connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
@@ -83,6 +84,12 @@ def _sqlite(path: str, *, reads_only: bool, readers: int) -> Engine:
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
 
+    @event.listens_for(engine, "checkout")
+    def check(_: sqlite3.Connection, record: ConnectionPoolEntry, __: object) -> None:
+        # A file that was deleted would be read and written on, by this process alone.
+        if record.info["file"] != _file_at(path):
+            raise DisconnectionError
+
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         if reads_only:
@@ -90,6 +97,15 @@ def _sqlite(path: str, *, reads_only: bool, readers: int) -> Engine:
         connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _file_at(path: str) -> tuple[int, int] | None:
+    """Which file has this path; None if there is none."""
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _postgresql(url: str, *, reads_only: bool, readers: int) -> Engine:

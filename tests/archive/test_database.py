@@ -6,11 +6,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 
 from stream.archive.database import connect
 from stream.archive.questions import ArchiveError, CallFilter
-from stream.archive.reader import open_archive
+from stream.archive.reader import Archive, open_archive
+from stream.archive.store.migrate import migrate
 
 
 def test_as_many_readers_as_asked_for_are_connected_at_once(tmp_path: Path) -> None:
@@ -30,6 +33,24 @@ def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="does not answer: its file is not a database of SQLite"):
         archive.calls(CallFilter())
     archive.close()
+
+
+def test_a_file_in_the_place_of_another_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "archive.sqlite"
+    reader, writer = (connect(f"sqlite:///{path}", reads_only=only) for only in (True, False))
+    migrate(writer)
+    archive = Archive(reader)
+    assert archive.calls(CallFilter()).items == []
+    for file in tmp_path.iterdir():
+        file.unlink()
+    with pytest.raises(ArchiveError, match="it has no file yet"):
+        archive.calls(CallFilter())
+    with pytest.raises(OperationalError, match="no such table"), writer.begin() as connection:
+        connection.execute(text("DELETE FROM calls"))  # in the new file, not in one that nobody can open
+    migrate(writer)
+    assert archive.calls(CallFilter()).items == []
+    archive.close()
+    writer.dispose()
 
 
 @pytest.mark.parametrize("url", ["sqlite:///archive.sqlite", "postgresql://localhost/archive"])
