@@ -26,7 +26,6 @@ SHORTCUT_TOKEN = "callstream-api-token"
 
 
 def tokens_of(chosen: ApiFields) -> tuple[ApiToken, ...]:
-    """The tokens of the settings."""
     shortcut = (of_all_accounts(SHORTCUT_TOKEN, chosen.api_token),) if chosen.api_token else ()
     return (*shortcut, *chosen.api_tokens)
 

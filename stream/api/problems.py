@@ -71,7 +71,6 @@ def unavailable(detail: str, retry_after_s: int = 5) -> Refused:
 
 
 def encoded(status: int, detail: str, invalid: list[InvalidParameter] | None = None) -> bytes:
-    """A problem as JSON."""
     title = HTTPStatus(status).phrase
     return msgspec.json.encode(Problem(title=title, status=status, detail=detail, invalid=invalid or []))
 
@@ -83,7 +82,6 @@ def problem(
     headers: Mapping[str, str] | None = None,
     invalid: list[InvalidParameter] | None = None,
 ) -> Response[bytes]:
-    """The answer."""
     body = encoded(status, detail, invalid)
     return Response(body, status_code=status, headers=dict(headers or {}), media_type=PROBLEM_JSON)
 

@@ -52,7 +52,6 @@ class RunningApi(NamedTuple):
 
 
 def routes() -> Sequence[ControllerRouterHandler]:
-    """All routes of the role."""
     return [*questions.routes(), *live_streams.routes(), *compatible.routes(), *ui.routes()]
 
 

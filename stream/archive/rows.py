@@ -40,8 +40,6 @@ class _Parties(msgspec.Struct, frozen=True, gc=False):
 
 
 class EventFields(msgspec.Struct, gc=False):
-    """What is read of an event."""
-
     id: str
     key: str
     provider: str
@@ -82,8 +80,6 @@ class _Arrival(msgspec.Struct, frozen=True, gc=False):
 
 
 class RecordFields(msgspec.Struct, gc=False):
-    """What is read of a call record."""
-
     key: str
     provider: str
     revision: int
@@ -136,8 +132,6 @@ class _AlertCall(msgspec.Struct, frozen=True, gc=False):
 
 
 class AlertFields(msgspec.Struct, gc=False):
-    """What is read of an alert."""
-
     episode_id: str
     revision: int
     fingerprint: str
@@ -291,7 +285,6 @@ def is_call(key: str) -> bool:
 
 
 def codes_of(error_codes: str) -> list[str]:
-    """The codes of a row's column."""
     return msgspec.json.decode(error_codes, type=list[str]) if error_codes != "[]" else []
 
 

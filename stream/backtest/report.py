@@ -201,7 +201,6 @@ def _episode(one: RaisedEpisode | None) -> AlertExample | None:
 
 
 def lines_of(report: BacktestReport) -> Iterator[str]:
-    """The report as lines."""
     part = "" if report.partitions == report.of_partitions else f" of {report.of_partitions}"
     yield (
         f"{report.records:,} deliveries of {report.partitions}{part} partitions, "

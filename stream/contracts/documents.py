@@ -106,7 +106,6 @@ DOCUMENTS: dict[str, Document] = {
 
 
 def document(name: str, *, closed: bool = False) -> Schema:
-    """The JSON Schema of this name."""
     about = DOCUMENTS[name]
     if about.kind is None:
         found = headers_schema(HEADERS[name], closed=closed)

@@ -119,7 +119,6 @@ class CallbackHandlers:
             app.router.add_route(hdrs.METH_ANY, path, self.callback)
 
     async def callback(self, asked: web.Request) -> web.Response:
-        """One webhook."""
         if asked.method != "POST" and (asked.method != "GET" or asked.path != GET_PATH):
             return self._wrong_method(asked)
         if is_packed(asked.headers):

@@ -50,8 +50,6 @@ Headers = Sequence[tuple[str, bytes]]
 
 
 class OutgoingRecord(Protocol):
-    """A record to send."""
-
     @property
     def key(self) -> bytes | None: ...
 

@@ -80,8 +80,6 @@ async def serving(chosen: PollerSettings) -> AsyncIterator[Poller]:
 
 
 class Poller:
-    """The parts of one poller."""
-
     def __init__(self, chosen: PollerSettings) -> None:
         names = topics.names(chosen.topic_prefix)
         cluster = connection(chosen, "poller")

@@ -96,7 +96,6 @@ _PATHS = {
 
 
 def operation_of(route: Route) -> type[Operation]:
-    """The operation of a resource, with its parameters."""
     named = [name for name in _PATHS if f"{{{name}}}" in route.path]
     suffixed = route.path.endswith("{call}.json")
     parameters: list[Parameter | Reference] = [
@@ -123,7 +122,6 @@ def operation_of(route: Route) -> type[Operation]:
 
 
 def error_responses(provider: str) -> dict[int, ResponseSpec]:
-    """The errors of a provider's resources."""
     body = TelnyxErrorBody if provider == TELNYX else TwilioErrorBody
     return {
         status: ResponseSpec(body, generate_examples=False, description=MEANINGS[status])

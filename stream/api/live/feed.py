@@ -180,7 +180,6 @@ class LiveFeed:
             self.end("stopping")
 
     def end(self, why: Ending) -> None:
-        """End all subscriptions."""
         for one in self._subscriptions:
             one.end(why)
 

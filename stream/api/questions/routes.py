@@ -137,7 +137,6 @@ async def list_alerts(
 
 
 def routes() -> Sequence[ControllerRouterHandler]:
-    """All of them."""
     calls = [list_calls, find_calls, count_calls, get_call, list_events]
     return [
         Router(

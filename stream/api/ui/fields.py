@@ -127,7 +127,6 @@ def call_filter(asked: Asked, accounts: frozenset[str] | None) -> CallFilter:
 
 
 def alert_filter(asked: Asked, accounts: frozenset[str] | None) -> AlertFilter:
-    """The filter of the form for alerts."""
     return AlertFilter(
         accounts=accounts,
         rule=asked.text("rule"),

@@ -48,7 +48,6 @@ def static_path(name: str) -> str:
 
 
 def call_path(key: str) -> str:
-    """The page of a call."""
     return f"/ui/calls/{quote(key, safe='')}"
 
 

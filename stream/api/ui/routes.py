@@ -229,7 +229,6 @@ def _trouble(request: AnyRequest, status: int, detail: str, headers: Mapping[str
 
 
 def routes() -> Sequence[ControllerRouterHandler]:
-    """All of them, for the app."""
     return [
         Router(
             "/ui",

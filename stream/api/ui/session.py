@@ -39,7 +39,6 @@ def own_path(path: str) -> str:
 
 @get("/login", opt=OPEN, media_type=MediaType.HTML, include_in_schema=False)
 async def login_form(request: Request[Any, Any, Any], next: FromQuery[str] = "") -> Response[str]:  # noqa: A002
-    """The form."""
     return await page(request, "login.html", {"title": "Sign in", "wrong": "", "next": own_path(next)})
 
 

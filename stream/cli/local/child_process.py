@@ -36,7 +36,6 @@ Say = Callable[[str], None]
 
 
 def callstream(*arguments: str) -> list[str]:
-    """The command of a role."""
     return [sys.executable, "-m", "stream.cli", *arguments]
 
 
@@ -136,7 +135,6 @@ class ChildProcess:
             await process.wait()
 
     def kill(self) -> None:
-        """Kill it."""
         self._ending = True
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):

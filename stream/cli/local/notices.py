@@ -109,5 +109,4 @@ class NewestAlerts:
 
 
 def alert_line(notice: AlertNotice) -> str:
-    """One alert as a plain line."""
     return f"{notice.at} {notice.severity:<8} {notice.rule.id:<16} {notice.where}  {notice.says}"

@@ -55,7 +55,6 @@ def incident_options(function: Function) -> Function:
 
 
 def lasts_s(name: str, asked_s: float | None) -> float:
-    """How long an incident lasts."""
     return asked_s if asked_s is not None else INCIDENTS[name].lasts_s
 
 

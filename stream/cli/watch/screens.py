@@ -66,7 +66,6 @@ class CallScreen(Screen[None]):
 
     @work
     async def look(self) -> None:
-        """Read the call and show it."""
         if self._looking:
             return
         self._looking = True

@@ -48,7 +48,6 @@ class ProviderResources(Protocol):
 
 
 def provider_routes(resources: ProviderResources, credentials: ApiCredentials) -> list[Route]:
-    """All resources of both providers."""
     twilio, telnyx = _TwilioRows(resources), _TelnyxRows(resources)
     account = resources.twilio_account
 

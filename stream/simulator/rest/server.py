@@ -76,8 +76,6 @@ async def serving(
 
 
 class RouteHandler:
-    """Handles the requests to one resource."""
-
     def __init__(
         self,
         route: Route,

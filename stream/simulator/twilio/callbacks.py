@@ -48,7 +48,6 @@ def status_callbacks(rng: random.Random, leg: CallLeg) -> list[StatusCallback]:
 
 
 def constant_parameters(call: SimulatedCall, parent: str | None) -> dict[str, Any]:
-    """The parameters that all callbacks of a call share."""
     leg = call.leg
     caller, callee = leg.caller, leg.callee
     known: dict[str, Any] = {"Called": callee.text, "Caller": caller.text, "Direction": leg.direction}

@@ -139,7 +139,6 @@ class ErrorTelling:
         }
 
     def notification_row(self, entry: LoggedError) -> dict[str, Any]:
-        """A row of a call's Notifications."""
         return {
             "sid": entry.sid,
             "account_sid": self._call.account,

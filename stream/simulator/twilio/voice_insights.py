@@ -40,7 +40,6 @@ class InsightsEvent(NamedTuple):
 
 
 def event_row(call: SimulatedCall, event: InsightsEvent) -> dict[str, Any]:
-    """The event as the resource has it."""
     data = event.data if call.planted is None else {**event.data, **call.planted.fill(planted.INSIGHTS_EVENT)}
     return {
         "timestamp": iso_ms(event.at_us) if event.edge == SDK else iso(event.at_us),
