@@ -159,35 +159,38 @@ decode_alert = msgspec.json.Decoder(AlertFields).decode
 
 
 class CallRow(msgspec.Struct):
-    """The row of a call while it is changed; fields as the columns of `schema.calls`, in their order."""
+    """The row of a call while it is changed; fields as the columns of `schema.calls`, in their order.
+
+    - `no`: 0 until it has a number.
+    """
 
     no: int
     key: str
     day: int
     provider: str
-    account: str | None
-    account_alias: str | None
-    call_id: str
-    parent_call_id: str | None
-    session_id: str | None
-    direction: str | None
-    from_number: str | None
-    to_number: str | None
-    from_hash: str | None
-    to_hash: str | None
-    status: str | None
-    outcome: str | None
-    fault: str | None
-    confidence: str | None
-    sip_response_code: int | None
-    error_codes: str
-    at_us: int
-    ended_us: int | None
-    duration_s: float | None
-    complete: bool | None
-    settled: bool
-    revision: int
-    updated_us: int
+    account: str | None = None
+    account_alias: str | None = None
+    call_id: str = ""
+    parent_call_id: str | None = None
+    session_id: str | None = None
+    direction: str | None = None
+    from_number: str | None = None
+    to_number: str | None = None
+    from_hash: str | None = None
+    to_hash: str | None = None
+    status: str | None = None
+    outcome: str | None = None
+    fault: str | None = None
+    confidence: str | None = None
+    sip_response_code: int | None = None
+    error_codes: str = "[]"
+    at_us: int = 0
+    ended_us: int | None = None
+    duration_s: float | None = None
+    complete: bool | None = None
+    settled: bool = False
+    revision: int = 0
+    updated_us: int = 0
 
     def add_event(self, event: EventFields, at_us: int, received_us: int) -> None:
         """What an event says of its call. Once the call has a record, the record says it."""
@@ -241,37 +244,12 @@ class CallRow(msgspec.Struct):
             self.error_codes = msgspec.json.encode(new).decode()
 
 
-def new_call(no: int, key: str, provider: str, received_us: int, at_us: int) -> CallRow:
+def new_call(key: str, provider: str, received_us: int, at_us: int) -> CallRow:
     """The row of a call of which nothing is known yet."""
-    return CallRow(
-        no=no,
-        key=key,
-        day=day_of(received_us),
-        provider=provider,
-        account=None,
-        account_alias=None,
-        call_id=key.partition(":")[2],
-        parent_call_id=None,
-        session_id=None,
-        direction=None,
-        from_number=None,
-        to_number=None,
-        from_hash=None,
-        to_hash=None,
-        status=None,
-        outcome=None,
-        fault=None,
-        confidence=None,
-        sip_response_code=None,
-        error_codes="[]",
-        at_us=at_us,
-        ended_us=None,
-        duration_s=None,
-        complete=None,
-        settled=False,
-        revision=0,
-        updated_us=received_us,
-    )
+    row = CallRow(0, key, day_of(received_us), provider)
+    row.call_id = key.partition(":")[2]
+    row.at_us, row.updated_us = at_us, received_us
+    return row
 
 
 def storable(value: bytes) -> bytes:

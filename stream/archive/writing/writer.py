@@ -230,7 +230,7 @@ class _Merge:
             call = changed.get(event.key)
             if call is None:
                 call = changed[event.key] = calls.get(event.key) or new_call(
-                    0, event.key, event.provider, line.received_us, line.at_us
+                    event.key, event.provider, line.received_us, line.at_us
                 )
             call.add_event(event, line.at_us, line.received_us)
         newer = {}
@@ -238,7 +238,7 @@ class _Merge:
             record, times = said.fields, said.times
             call = changed.get(key) or calls.get(key)
             if call is None:
-                call = new_call(0, key, record.provider, times.first_received_us, times.at_us)
+                call = new_call(key, record.provider, times.first_received_us, times.at_us)
             changed[key] = call
             if call.add_record(record, times):
                 newer[key] = said
