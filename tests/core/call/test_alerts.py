@@ -32,7 +32,7 @@ from tests.core.deliveries import (
     telnyx_event,
 )
 from tests.core.folding import Told, tell
-from tests.core.mixtures import orders, several, texml
+from tests.core.mixtures import orders, several
 
 FAILED = [
     callback("initiated", "0", 0),
@@ -122,28 +122,6 @@ def test_the_alert_of_a_failed_call() -> None:
         },
         "labels": {},
     }
-
-
-NOT_FOUND = telnyx(telnyx_event("call.hangup", "e3", 3, hangup_cause="not_found"))
-
-
-@pytest.mark.parametrize(
-    ("deliveries", "attestation"),
-    [
-        ([callback("ringing", "0", 0, StirStatus="B"), callback("failed", "1", 3)], "B"),
-        ([callback("failed", "0", 3, StirVerstat="TN-Validation-Passed-A")], "A"),
-        ([callback("failed", "0", 3, StirVerstat="TN-Validation-Failed-A")], None),
-        ([telnyx(telnyx_event("call.initiated", "e1", 0, shaken_stir_attestation="C")), NOT_FOUND], "C"),
-        ([telnyx(telnyx_event("call.initiated", "e1", 0, shaken_stir_attestation=["A"])), NOT_FOUND], None),
-        ([texml("failed", "0", 3, received_s=4.0, ShakenStirAttestation="A")], "A"),
-    ],
-)
-def test_an_alert_has_the_attestation_of_the_caller(
-    deliveries: list[Delivery], attestation: str | None
-) -> None:
-    (alert,) = tell(deliveries).alerts
-    assert alert.call is not None
-    assert alert.call.stir_attestation == attestation
 
 
 def revisions(told: Told) -> list[tuple[str, int, str, str, str]]:
