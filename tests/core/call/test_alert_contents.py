@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.core.deliveries import Delivery, callback, telnyx, telnyx_event
+from tests.core.deliveries import Delivery, callback, calls_row, telnyx, telnyx_event
 from tests.core.folding import tell
 from tests.core.mixtures import texml
 
@@ -42,3 +42,9 @@ def test_the_cause_of_a_hangup_is_named_if_it_says_something(cause: str, text: s
     hangup = telnyx_event("call.hangup", "e3", 3, hangup_cause=cause, sip_hangup_cause="404")
     (alert,) = tell([telnyx(hangup)]).alerts
     assert alert.reason.text == text
+
+
+def test_a_source_that_says_another_end_does_not_confirm_that_a_call_failed() -> None:
+    failed = [calls_row("failed"), callback("completed", "1", 3)]
+    (confidence,) = {one.confidence for one in tell(failed).alerts if one.rule.id == "call.failed"}
+    assert confidence == "provisional"
