@@ -48,3 +48,11 @@ def test_a_source_that_says_another_end_does_not_confirm_that_a_call_failed() ->
     failed = [calls_row("failed"), callback("completed", "1", 3)]
     (confidence,) = {one.confidence for one in tell(failed).alerts if one.rule.id == "call.failed"}
     assert confidence == "provisional"
+
+
+@pytest.mark.parametrize(
+    ("code", "severity"), [("11100", "warning"), ("20500", "warning"), ("13227", "info"), ("32016", "info")]
+)
+def test_a_failure_of_the_application_or_the_provider_is_a_warning(code: str, severity: str) -> None:
+    (alert,) = tell([callback("failed", "0", 3, ErrorCode=code)]).alerts
+    assert alert.severity == severity
