@@ -104,6 +104,7 @@ async def serving(chosen: ApiSettings) -> AsyncIterator[RunningApi]:
             url, tasks["the HTTP server"] = await stack.enter_async_context(
                 server.serving(app, chosen.api_listen, "CALLSTREAM_API_LISTEN")
             )
+            stack.callback(feed.end, "stopping")  # before the server waits for its answers
             health_url = await stack.enter_async_context(
                 health.serve(
                     chosen.api_health_listen,
