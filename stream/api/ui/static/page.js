@@ -105,6 +105,7 @@ function live() {
     rows.prepend(row);
   }
 
+  let refused = false;
   place.hidden = false;
   pause.hidden = false;
   say("Connecting…");
@@ -113,11 +114,17 @@ function live() {
     stream.addEventListener("event", came);
     stream.addEventListener("gap", message => note(message, "Some events are left out."));
     stream.addEventListener("end", message => note(message, "The stream was ended."));
-    stream.addEventListener("open", told);
+    stream.addEventListener("open", () => {
+      if (refused) note({}, "The server did not answer for a while: what came meanwhile is not in this list.");
+      refused = false;
+      told();
+    });
     stream.addEventListener("error", () => {
       say("Not connected: trying again…");
-      // The browser tries again by itself, unless it was refused.
-      if (stream.readyState === EventSource.CLOSED) setTimeout(connect, AGAIN_MS);
+      // The browser tries again by itself where it was, unless it was refused.
+      if (stream.readyState !== EventSource.CLOSED) return;
+      refused = true;
+      setTimeout(connect, AGAIN_MS);
     });
   }
   connect();

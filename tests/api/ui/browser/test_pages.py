@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from stream.api.ui.rendering import call_path
 from tests.api.clients import READ_A
@@ -197,3 +197,23 @@ def test_events_appear_as_they_come_and_stay_text(browser: Browser, site: Site) 
         page.get_by_role("button", name="Pause").click()
         expect(page.get_by_role("button", name="Continue")).to_have_attribute("aria-pressed", "true")
         expect(page.get_by_role("status")).to_have_text("Paused: 0 events wait.")
+
+
+def test_events_that_came_while_the_server_refused_are_said_to_be_missing(
+    browser: Browser, site: Site
+) -> None:
+    answers = iter((200, 503, 200))
+
+    def answer(route: Route) -> None:
+        body = 'retry: 10\nevent: event\ndata: {"key": "twilio:CA1", "name": "ringing"}\n\n'
+        route.fulfill(status=next(answers, 204), content_type="text/event-stream", body=body)
+
+    with visiting(browser, site.local) as visitor:
+        visitor.page.route("**/v1/live*", answer)
+        page = visitor.goto("/ui/live")
+        rows = page.locator("#live-rows tr")
+        expect(rows).to_have_count(3, timeout=20_000)
+        assert rows.nth(1).inner_text().startswith("The server did not answer for a while")
+        # The browser itself tells of the refusal.
+        assert all("503" in one for one in visitor.wrong)
+        visitor.wrong.clear()
