@@ -18,6 +18,7 @@ from litestar.enums import ScopeType
 
 from stream.api.problems import PROBLEM_JSON, encoded
 from stream.service.errors import safe_traceback
+from stream.service.http.health import takes_gzip
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
@@ -94,7 +95,7 @@ class _Answer:
         if self._bodiless:
             scope["method"] = "GET"
         self._if_none_match = headers.get(b"if-none-match", b"").decode("latin-1")
-        self._takes_gzip = b"gzip" in headers.get(b"accept-encoding", b"").lower()
+        self._takes_gzip = takes_gzip(headers.get(b"accept-encoding", b"").decode("latin-1"))
         self._start: Any = None
         self._body: list[bytes] = []
         self.started = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -49,6 +50,8 @@ READY_EVERY_S = 0.2
 """How often a role that systemd waits for looks whether it is ready."""
 
 OPENMETRICS = "application/openmetrics-text"
+
+_NO_GZIP = re.compile(r"gzip\s*;\s*q=0(\.0*)?\s*(,|$)")
 
 T = TypeVar("T")
 
@@ -124,7 +127,7 @@ class Scrapes:
     async def answer(self, request: web.Request) -> web.Response:
         plain, packed, content_type = await self.newest(request.headers.get(hdrs.ACCEPT, ""))
         headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
-        if "gzip" not in request.headers.get(hdrs.ACCEPT_ENCODING, "").lower():
+        if not takes_gzip(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
             return web.Response(body=plain, headers=headers)
         return web.Response(body=packed, headers={**headers, hdrs.CONTENT_ENCODING: "gzip"})
 
@@ -138,6 +141,12 @@ class Scrapes:
             body, content_type = await _value(self._exposition(accept))
             self._cached[accept] = body, gzip.compress(body, 5, mtime=0), content_type
         return self._cached[accept]
+
+
+def takes_gzip(accept_encoding: str) -> bool:
+    """Whether the client with this `Accept-Encoding` reads gzip: with `gzip;q=0` it says that it does not."""
+    said = accept_encoding.lower()
+    return "gzip" in said and _NO_GZIP.search(said) is None
 
 
 async def _tell_when_ready(ready: Check) -> None:

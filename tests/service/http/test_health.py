@@ -15,6 +15,7 @@ from stream.service.http.health import (
     OPENMETRICS,
     Scrapes,
     serve,
+    takes_gzip,
 )
 from stream.service.http.listening import ListenError, address
 
@@ -275,3 +276,17 @@ async def test_published_documents_are_made_once_and_served(role: Role) -> None:
         async with session.get("/schemas/alert.json") as answer:
             assert answer.status == 404
     assert made == ["made"]
+
+
+@pytest.mark.parametrize(
+    ("said", "is_packed"),
+    [
+        ("", False),
+        ("br, GZIP ; q=1", True),
+        ("gzip;q=0.5, *;q=0", True),
+        ("gzip;q=0", False),
+        ("br, gzip; q=0.0, x", False),
+    ],
+)
+def test_who_says_that_it_does_not_read_gzip_gets_none(said: str, is_packed: bool) -> None:
+    assert takes_gzip(said) is is_packed
