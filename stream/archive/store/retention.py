@@ -17,9 +17,6 @@ CHUNK = 500
 def retire(engine: Engine, before_day: int) -> int:
     """Delete some of the rows of days before this one. Returns how many; 0 when there are none left."""
     with engine.begin() as connection:
-        dropped = _drop_partitions(connection, before_day)
-        if dropped:
-            return dropped
         old = calls.c.day < before_day
         found = connection.execute(select(calls.c.day, calls.c.no).where(old).limit(CHUNK)).all()
         deleted = 0
@@ -31,6 +28,9 @@ def retire(engine: Engine, before_day: int) -> int:
             for table in (records, call_codes):
                 deleted += _deleted(connection, table, table.c.call_no.in_(numbers))
             deleted += _deleted(connection, calls, calls.c.no.in_(numbers))
+        else:
+            # Behind their calls, which would be shown without them.
+            deleted += _drop_partitions(connection, before_day)
         for table in (alerts, forgotten, loose_events):
             places = list(table.primary_key.columns)
             some = select(*places).where(table.c.day < before_day).limit(CHUNK)

@@ -10,6 +10,7 @@ import pytest
 from stream.archive.questions import AlertFilter, CallFilter
 from stream.archive.reader import Archive
 from stream.archive.rows import day_of
+from stream.archive.store import retention
 from stream.archive.store.retention import empty, oldest_day, retire
 from stream.core.timestamps import iso8601
 from tests.archive.kept import Keeper, Told, of_another, replayed, values
@@ -49,6 +50,23 @@ def test_whole_days_are_deleted(kept: tuple[Keeper, Archive], first_kept: int) -
         assert history is not None
         assert len(history.events) == len(values(of_day(1, "gap-expired"), "events"))
         assert history.record is not None
+
+
+def test_a_call_that_is_still_there_has_its_events(
+    kept: tuple[Keeper, Archive], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "CHUNK", 1)
+    keeper, archive = kept
+    for number in (1, 2, 3):
+        keeper.keep(one for one in of_day(number, "gap-expired") if one[0] == "events")
+    left = [len(days(archive))]
+    while retire(keeper.writer.engine, 1 << 30):
+        left.append(len(days(archive)))
+        for call in archive.calls(CallFilter()).items:
+            history = archive.call(call.key)
+            assert history is not None
+            assert history.events
+    assert left[:4] == [3, 2, 1, 0]
 
 
 def test_a_condition_stays_while_it_fires_and_its_last_revision_counts_then(
