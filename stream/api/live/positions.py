@@ -13,8 +13,8 @@ import msgspec
 
 from stream.kafka.partitions import TopicPartition
 
-LONGEST = 8192
-"""Characters of a text that is read."""
+LONGEST = 28_000
+"""Characters of a text that is read: of 1000 partitions it has up to 20 000. It must fit into a head."""
 
 MOST_OFFSET = 2**62
 

@@ -14,6 +14,7 @@ from litestar.response.sse import ServerSentEventMessage
 from litestar.types import ControllerRouterHandler
 
 from stream.api.access.authentication import caller_of
+from stream.api.live import positions
 from stream.api.live.feed import MOST_MISSED, LiveFeed
 from stream.api.live.selection import KINDS, LiveRecord, LiveSelection
 from stream.api.live.subscription import Ending, LiveSubscription
@@ -98,7 +99,9 @@ async def follow(
     last_event_id: Annotated[
         str | None,
         HeaderParameter(
-            name="Last-Event-ID", description="The id of the last message that was received.", max_length=8192
+            name="Last-Event-ID",
+            description="The id of the last message that was received.",
+            max_length=positions.LONGEST,
         ),
     ] = None,
 ) -> Stream:

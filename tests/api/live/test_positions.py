@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from stream.api.live import positions
+from stream.api.server import HEAD_BYTES
 from stream.kafka.partitions import TopicPartition
 
 TOPICS = ("calls.events.v1", "calls.ended.v1")
@@ -16,6 +17,13 @@ def test_positions_are_read_back() -> None:
     text = positions.write(TOPICS, AT)
     assert positions.read(text, TOPICS, KNOWN) == AT
     assert len(text) < 40
+
+
+def test_the_position_of_as_many_partitions_as_there_may_be_is_read_back() -> None:
+    topics = (*TOPICS, "calls.alerts.v1")
+    at = {TopicPartition(topic, number): 2**32 - 1 for topic in topics for number in range(1000)}
+    assert positions.read(positions.write(topics, at), topics, at) == at
+    assert positions.LONGEST < HEAD_BYTES - 4096  # among other headers
 
 
 @pytest.mark.parametrize(
