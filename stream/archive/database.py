@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DisconnectionError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from stream.archive.questions import ArchiveError
@@ -128,3 +128,10 @@ _NOTICES_ITS_END = {
     "tcp_user_timeout": 30_000,
 }
 """For libpq: without them, a server that is gone is waited for until the kernel gives up, for hours."""
+
+
+def reason_of(error: SQLAlchemyError) -> str:
+    """What went wrong, without the statement and its values: `SQLITE_FULL`, `DiskFull`."""
+    cause = getattr(error, "orig", None) or error
+    named: str = getattr(cause, "sqlite_errorname", type(cause).__name__)
+    return named

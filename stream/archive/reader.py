@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from stream.archive import cursors
 from stream.archive.call_lists import Place, call_list, every_call
 from stream.archive.conditions import NumberForms, alert_conditions, call_conditions, of_accounts
-from stream.archive.database import READERS, connect
+from stream.archive.database import READERS, connect, reason_of
 from stream.archive.placed_calls import rows_from
 from stream.archive.questions import (
     MOST_EVENTS,
@@ -230,8 +230,8 @@ class Archive:
             with self._engine.connect() as connection, connection.begin():
                 yield connection
         except SQLAlchemyError as error:
-            name = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
-            why = _OF_ITS_FILE.get(name, type(error).__name__)
+            why = reason_of(error)
+            why = _OF_ITS_FILE.get(why, why)
             raise ArchiveError(f"the archive does not answer: {why}") from None
 
 

@@ -15,12 +15,12 @@ from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from stream.archive.database import archive_url, connect
+from stream.archive.database import archive_url, connect, reason_of
 from stream.archive.questions import ArchiveError
 from stream.archive.rows import DAY_US, day_of
 from stream.archive.store.migrate import migrate
 from stream.archive.store.retention import empty, oldest_day, retire
-from stream.archive.writing.consumer import ArchiveConsumer, reason_of
+from stream.archive.writing.consumer import ArchiveConsumer
 from stream.archive.writing.decoded_batch import ROLES
 from stream.archive.writing.writer import ArchiveWriter
 from stream.core.timestamps import SECOND_US

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 
-from stream.archive.database import connect
+from stream.archive.database import connect, reason_of
 from stream.archive.questions import ArchiveError, CallFilter
 from stream.archive.reader import Archive, open_archive
 from stream.archive.store.migrate import migrate
@@ -51,6 +51,17 @@ def test_a_file_in_the_place_of_another_is_read(tmp_path: Path) -> None:
     assert archive.calls(CallFilter()).items == []
     archive.close()
     writer.dispose()
+
+
+def test_what_a_database_of_sqlite_refuses_is_named(tmp_path: Path) -> None:
+    engine = connect(f"sqlite:///{tmp_path / 'archive.sqlite'}", reads_only=False)
+    migrate(engine)
+    with engine.begin() as connection:
+        connection.execute(text("PRAGMA max_page_count = 1"))
+        with pytest.raises(OperationalError) as refused:
+            connection.execute(text("CREATE TABLE more (a)"))
+    assert reason_of(refused.value) == "SQLITE_FULL"
+    engine.dispose()
 
 
 @pytest.mark.parametrize("url", ["sqlite:///archive.sqlite", "postgresql://localhost/archive"])

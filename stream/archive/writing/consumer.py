@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from stream.archive.database import reason_of
 from stream.archive.store.statements import RecreatedError
 from stream.archive.writing.decoded_batch import TopicRecord
 from stream.archive.writing.same_topics import SameTopics
@@ -306,9 +307,3 @@ class ArchiveConsumer:
     async def _assigned(self, owned: frozenset[int]) -> None:
         self._owned, self._next = owned, {}
         self.is_assigned.set()
-
-
-def reason_of(error: SQLAlchemyError) -> str:
-    """What went wrong, without the statement and its values."""
-    cause = getattr(error, "orig", None)
-    return type(cause if cause is not None else error).__name__
