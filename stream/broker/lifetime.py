@@ -42,17 +42,13 @@ def _silent(_line: str) -> None:
 
 @dataclass
 class Broker:
-    """A Kafka at `bootstrap`. `owned`: this process started it, and it ends with this process."""
+    """A Kafka at `bootstrap`. With a `supervisor`: this process started it, and it ends with this process."""
 
     bootstrap: str
     pid: int = 0
     cluster_id: str = ""
     log: Path | None = None
     supervisor: subprocess.Popen[str] | None = field(default=None, repr=False)
-
-    @property
-    def owned(self) -> bool:
-        return self.supervisor is not None
 
     @property
     def port(self) -> int:

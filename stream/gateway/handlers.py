@@ -109,11 +109,6 @@ class CallbackHandlers:
         self._tokens = DeliveryTokens()
         self._in_work = 0
 
-    @property
-    def in_work(self) -> int:
-        """Requests that are not answered yet."""
-        return self._in_work
-
     def add_routes(self, app: web.Application) -> None:
         for path in CALLBACK_ROUTES:
             app.router.add_route(hdrs.METH_ANY, path, self.callback)

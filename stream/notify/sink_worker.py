@@ -119,7 +119,7 @@ class SinkWorker:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._commit(COMMIT_S)
+            await self._commit()
             await consumers.leave(self._consumer, CLOSE_S - COMMIT_S)
 
     # -- reading
@@ -137,7 +137,7 @@ class SinkWorker:
             else:
                 self._came.set()
                 await asyncio.sleep(POLL_MS / 1000)
-            await self._commit(COMMIT_S)
+            await self._commit()
 
     async def _fetch(self) -> None:
         try:
@@ -254,7 +254,7 @@ class SinkWorker:
             one.done()
         self._metrics.alerts(self.name, result, len(pending.taken))
         # At once: what a crash leaves uncommitted is sent again.
-        await self._commit(COMMIT_S)
+        await self._commit()
 
     def _failed(self, answer: SinkAnswer, now_s: float) -> float:
         """How long to wait: longer after each failure, and as long as the sink asks for."""
@@ -272,10 +272,10 @@ class SinkWorker:
 
     # -- offsets
 
-    async def _commit(self, limit_s: float) -> None:
+    async def _commit(self) -> None:
         """Commit what is done. If the group refuses, the next owner sends it again."""
         try:
-            async with asyncio.timeout(limit_s), self._committing:
+            async with asyncio.timeout(COMMIT_S), self._committing:
                 if found := self._committable():
                     await self._consumer.commit({self._tp(number): one for number, one in found.items()})
                     self._committed.update(found)
@@ -305,7 +305,7 @@ class SinkWorker:
                     await stack.enter_async_context(self._sending)
             except TimeoutError:
                 log.debug("a notification is still being sent: the next owner sends it again")
-            await self._commit(COMMIT_S)
+            await self._commit()
             self._grouping.forget()
             self._offsets, self._next, self._committed = {}, {}, {}
             self.trouble, self._failures = None, 0
@@ -327,4 +327,4 @@ class SinkWorker:
             self._consumer.seek(tp, at)
             self._next[tp.partition] = at
             self._offsets[tp.partition] = Offsets.restored(at, metadata)
-        await self._commit(COMMIT_S)
+        await self._commit()

@@ -73,10 +73,10 @@ def test_a_second_start_finds_the_first_which_stops_within_seconds_and_leaves_no
     running: Broker, directory: Path
 ) -> None:
     second = open_broker(directory)
-    assert (second.bootstrap, second.cluster_id, second.owned) == (
+    assert (second.bootstrap, second.cluster_id, second.supervisor) == (
         running.bootstrap,
         running.cluster_id,
-        False,
+        None,
     )
     second.stop()
     assert cluster_id(running.port) == running.cluster_id
@@ -138,7 +138,7 @@ def test_a_note_of_a_crash_that_names_another_program_is_not_an_obstacle(directo
         (directory / "kafka" / ".lock").touch()
         broker = open_broker(directory)
         try:
-            assert broker.owned
+            assert broker.supervisor is not None
             assert broker.port != port
         finally:
             broker.stop()
@@ -159,5 +159,5 @@ def test_a_place_where_no_data_can_be_kept_is_said(tmp_path: Path) -> None:
 
 async def test_a_cluster_in_the_settings_is_used_as_it_is(tmp_path: Path) -> None:
     async with embedded(Settings(kafka="kafka.example:9092", data_dir=tmp_path)) as broker:
-        assert (broker.bootstrap, broker.owned) == ("kafka.example:9092", False)
+        assert (broker.bootstrap, broker.supervisor) == ("kafka.example:9092", None)
     assert not list(tmp_path.iterdir())

@@ -132,7 +132,7 @@ def fuzzed() -> Iterator[Fuzzed]:
     yield one
     try:
         assert b" 204 " in one.answer(UNSIGNED)[:16]
-        assert one.gateway.handlers.in_work == 0
+        assert one.gateway.handlers._in_work == 0
         assert peak_bytes() - one.peak_before < 256 << 20
     finally:
         one.close()

@@ -199,7 +199,7 @@ async def test_a_signed_get_that_is_refused_for_its_method_is_handed_to_the_doct
                 assert (await gateway.ask("GET", target, **{header: "x"})).status == 405
             assert (await gateway.ask("PUT", path, **{header: "x"})).status == 405
         assert gateway.refused == [("wrong_method", path) for path in CALLBACK_ROUTES[1:]]
-        assert gateway.handlers.in_work == 0
+        assert gateway.handlers._in_work == 0
 
 
 @pytest.mark.parametrize(

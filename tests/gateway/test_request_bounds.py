@@ -135,7 +135,7 @@ async def test_too_many_at_once_are_told_at_once_to_come_again() -> None:
     async with running_gateway(limits=RequestLimits(at_once=3)) as gateway:
         gateway.sink.open.clear()
         held = [asyncio.create_task(gateway.send(signing.twilio_form())) for _ in range(3)]
-        while gateway.handlers.in_work < 3:
+        while gateway.handlers._in_work < 3:
             await asyncio.sleep(0.01)
         answer = await gateway.send(signing.twilio_form())
         assert (answer.status, answer.headers["Retry-After"]) == (503, "1")

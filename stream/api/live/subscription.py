@@ -52,7 +52,3 @@ class LiveSubscription:
                 async with asyncio.timeout(timeout_s):
                     await self._woken.wait()
         return self._waiting.popleft() if self._waiting else None
-
-    @property
-    def is_empty(self) -> bool:
-        return not self._waiting

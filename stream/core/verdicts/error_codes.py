@@ -40,8 +40,8 @@ def _twilio(
     )
 
 
-def _telnyx(rung: int, codes: str, fault: str, confidence: str, reason: str, mark: str) -> Row:
-    return Row(rung, "error_code", codes, fault, confidence, reason, mark, needs="telnyx")
+def _telnyx(rung: int, codes: str, fault: str, confidence: str, reason: str) -> Row:
+    return Row(rung, "error_code", codes, fault, confidence, reason, "O XK", needs="telnyx")
 
 
 def _refused(codes: str, confidence: str, reason: str, mark: str = "O TD", unless: str = "") -> Row:
@@ -247,25 +247,23 @@ ERROR_CODE_ROWS: tuple[Row, ...] = (
     _twilio(6, "34002 34003", "callee", "low", "The other end was busy or did not answer.", "O TD"),
     _twilio(6, "13340", "provider", "medium", "Speech recognition was degraded.", "O TD"),
     # Telnyx
-    _telnyx(1, "10001 10002 10004 10015 10016 10027", "request", "high", "The request is not valid.", "O XK"),
+    _telnyx(1, "10001 10002 10004 10015 10016 10027", "request", "high", "The request is not valid."),
     _telnyx(
         1,
         "10009 10010 20001 20002 20003 20004 20005 20006 20007 20008 20009",
         "request",
         "high",
         "The credentials do not permit it.",
-        "O XK",
     ),
-    _telnyx(1, "10011 90041 90042 90043", "request", "high", "Too many requests or calls at once.", "O XK"),
-    _telnyx(1, "10007 10037", "provider", "high", "The provider's API failed.", "O XK"),
-    _telnyx(1, "10008", "provider", "low", "The provider's API failed.", "O XK"),
+    _telnyx(1, "10011 90041 90042 90043", "request", "high", "Too many requests or calls at once."),
+    _telnyx(1, "10007 10037", "provider", "high", "The provider's API failed."),
+    _telnyx(1, "10008", "provider", "low", "The provider's API failed."),
     _telnyx(
         1,
         "20012 20013 20014 20015 20016 20017 20100",
         "request",
         "high",
         "The account is blocked, not verified or without funds.",
-        "O XK",
     ),
     _telnyx(
         4,
@@ -273,9 +271,6 @@ ERROR_CODE_ROWS: tuple[Row, ...] = (
         "application",
         "medium",
         "An audio file or a stream of the application failed.",
-        "O XK",
     ),
-    _telnyx(
-        4, "90015 90034", "application", "low", "A command was for a call that could not take it.", "O XK"
-    ),
+    _telnyx(4, "90015 90034", "application", "low", "A command was for a call that could not take it."),
 )

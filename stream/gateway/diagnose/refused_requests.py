@@ -139,11 +139,6 @@ class RefusedRequests:
         self._file_fails = False
         self._failure_logged_s = -math.inf
 
-    @property
-    def waiting(self) -> list[tuple[str, str]]:
-        """(reason, route) of each request that waits for its diagnosis, the next one first."""
-        return list(self._waiting)
-
     def offer(self, parsed: ParsedRequest, route: str, reason: str, now_s: float) -> None:
         """Queues a refused request; `now_s`: when it was received, in Unix time. Never waits.
 

@@ -98,7 +98,7 @@ async def test_one_who_comes_while_the_feed_goes_to_rest_is_told_what_follows(
         await joining
         with feed.subscription(ANYBODY) as subscription:
             topic.log.append(b'{"key": "twilio:CA1"}')
-            await until(lambda: not subscription.is_empty, "it was told")
+            await until(lambda: bool(subscription._waiting), "it was told")
             assert subscription.joined == {EVENTS: 0}
 
 

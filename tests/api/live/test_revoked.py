@@ -77,7 +77,7 @@ async def test_the_streams_of_tokens_that_are_as_they_were_go_on(tokens: list[Ap
         feed.end_unknown()
         following = {"a": a, "b": b, "c": c}
         assert [name for name, one in following.items() if one.ending is None] == list(left)
-        assert [name for name, one in following.items() if not one.is_empty] == list(left)
+        assert [name for name, one in following.items() if one._waiting] == list(left)
 
 
 async def test_a_local_stream_ends_where_tokens_are_wanted_now() -> None:

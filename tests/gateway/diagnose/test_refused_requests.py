@@ -155,7 +155,7 @@ async def test_memory_is_bounded_whatever_the_paths_and_the_newest_of_a_kind_is_
     gc.collect()
     held = [one for one in gc.get_referrers(newest) if type(one).__name__ == "_Waiting"]
     assert len(held) == 1
-    assert len(queue.waiting) == KINDS_LIMIT
+    assert len([*queue._waiting]) == KINDS_LIMIT
 
 
 def test_no_flood_of_other_kinds_hides_a_kind(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_no_flood_of_other_kinds_hides_a_kind(tmp_path: Path) -> None:
     kinds = [(reason, route) for reason in sorted(DIAGNOSED) for route in CALLBACK_ROUTES]
     for reason, route in kinds:
         queue.offer(parsed(twilio_form()), route, reason, NOW_S)
-    assert queue.waiting == kinds
+    assert [*queue._waiting] == kinds
 
 
 async def test_reasons_that_no_setting_mends_are_not_looked_at(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ async def test_however_a_path_is_spelled_it_is_one_finding_of_its_route(tmp_path
     async with running_gateway(CREDENTIALS, refused=queue.offer) as gateway:
         for target in spellings:
             assert (await gateway.send(twilio_form(target=target, token="x"))).status == 403
-    assert queue.waiting == [("bad_signature", "/callbacks/twilio")]
+    assert [*queue._waiting] == [("bad_signature", "/callbacks/twilio")]
     async with running(queue):
         await until(
             lambda: [one.path for one in read_findings(findings_file(tmp_path))] == ["/callbacks/twilio"]
