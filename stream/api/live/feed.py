@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import msgspec
@@ -136,7 +136,7 @@ class LiveFeed:
         """Whether a position, if there is one, is further than the feed."""
         return position is not None and any(self._positions[one] < at for one, at in position.items())
 
-    async def missed(self, since: Positions, until: Positions) -> AsyncIterator[LiveRecord]:
+    async def missed(self, since: Positions, until: Positions) -> AsyncGenerator[LiveRecord]:
         """The records from `since` on, up to where the feed goes on.
 
         Raises OffsetOutOfRangeError where they are gone, and BROKER_AWAY.

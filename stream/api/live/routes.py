@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -38,6 +40,9 @@ from stream.kafka.errors import BROKER_AWAY, OffsetOutOfRangeError
 from stream.service.metrics.api import ApiMetrics
 
 HEARTBEAT_S = 15.0
+CATCH_UP_S = 60.0
+"""For what was missed, which few clients read at once. One that is slower resumes where it is."""
+
 RETRY_MS = 3000
 MOST_AUDITED = 10_000
 """Calls of a stream that are remembered, so that each is logged once."""
@@ -165,12 +170,20 @@ class LiveStream:
                 gap = "too_many"
             elif missed:
                 yield _message(id=last_event_id, retry=RETRY_MS)
+                until_s = 0.0
                 try:
-                    async for record in self._feed.missed(since, subscription.joined):
-                        if subscription.ending == "revoked":
-                            break
-                        if self._selection.admits(record):
-                            yield self._of(record)
+                    async with aclosing(self._feed.missed(since, subscription.joined)) as records:
+                        async for record in records:
+                            if subscription.ending == "revoked":
+                                break
+                            if self._selection.admits(record):
+                                yield self._of(record)
+                            until_s = until_s or time.monotonic() + CATCH_UP_S
+                            if time.monotonic() > until_s:
+                                subscription.end("slow")
+                                yield _message(comment="", id=record.position)
+                                yield _end("slow")
+                                return
                 except OffsetOutOfRangeError:
                     gap = "gone"
                 except BROKER_AWAY:
