@@ -34,7 +34,7 @@ from stream.cli.local.observability import (
     observing_programs,
 )
 from stream.cli.local.plain_lines import PlainLines
-from stream.cli.local.service_figures import FiguresSource, ScrapedFigures
+from stream.cli.local.service_figures import ScrapedFigures
 from stream.cli.local.simulation import (
     RATE,
     RehearsalPlan,
@@ -265,7 +265,9 @@ class LocalStack:
             await wait_answer(f"http://{environ['CALLSTREAM_SIMULATE_LISTEN']}/")
         await self._begin("poller", callstream("poller"), environ)
 
-    async def _show_view(self, figures: FiguresSource, shown: Sequence[tuple[str, str]], ui_url: str) -> None:
+    async def _show_view(
+        self, figures: ScrapedFigures, shown: Sequence[tuple[str, str]], ui_url: str
+    ) -> None:
         """Show the view, and stop when it is left. What it said is on the terminal afterwards, too."""
         reader = archive_reader(self._settings, awaited=True)
         failed = CallFilter(outcome=NOT_ANSWERED)

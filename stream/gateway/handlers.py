@@ -13,8 +13,8 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
 
 from aiohttp import hdrs, web
 
@@ -22,7 +22,7 @@ from stream.gateway.delivery_tokens import DeliveryTokens
 from stream.gateway.failed_verifications import FailedVerifications, network
 from stream.gateway.receive.credentials import GatewayCredentials
 from stream.gateway.receive.public_url import clean_address, client_of, is_trusted, may_be_a_proxy
-from stream.gateway.receive.records import WebhookRecord, as_object, records_of
+from stream.gateway.receive.records import as_object, records_of
 from stream.gateway.receive.request import (
     GET_PATH,
     SMALL_BYTES,
@@ -40,6 +40,7 @@ from stream.gateway.receive.source_detection import source_of
 from stream.gateway.receive.verification import FEW_KEYS, verify
 from stream.gateway.waiting_bodies import DisplacedError, WaitingBodies
 from stream.kafka.acked_producer import BufferFullError, NotAcknowledgedError
+from stream.kafka.oversized_records import DeadLetteringProducer
 from stream.service.errors import describe
 from stream.service.http.server import Bare
 from stream.service.metrics.gateway import GatewayMetrics
@@ -55,12 +56,6 @@ class RequestLimits(NamedTuple):
     """The time that the broker may take. Twilio waits 15 s for an answer."""
     telnyx_s: float = 1.5
     """Telnyx waits 2 s."""
-
-
-class RecordSink(Protocol):
-    """Where records go: see `stream.kafka.acked_producer`."""
-
-    async def send_all(self, records: Sequence[WebhookRecord], limit_s: float) -> None: ...
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -91,7 +86,7 @@ class CallbackHandlers:
     def __init__(
         self,
         credentials: GatewayCredentials,
-        sink: RecordSink,
+        sink: DeadLetteringProducer,
         metrics: GatewayMetrics,
         refused: Offer,
         limits: RequestLimits = LIMITS,

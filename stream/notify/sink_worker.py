@@ -13,8 +13,8 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
 
 from stream.core.events import DecodeError
 from stream.kafka.client import consumers
@@ -49,10 +49,8 @@ LOOK_S = 1.0
 log = logging.getLogger("callstream.notify")
 
 
-class WriteDeadLetters(Protocol):
-    """Returns when the broker has all of the records."""
-
-    async def __call__(self, records: Sequence[Any], reason: str, error: str) -> None: ...
+WriteDeadLetters = Callable[[Sequence[Any], str, str], Awaitable[None]]
+"""Takes records, the reason and the error. Returns when the broker has all of the records."""
 
 
 class GroupMembership(NamedTuple):

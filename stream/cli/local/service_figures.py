@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import aiohttp
 
@@ -39,16 +39,11 @@ class ServiceFigures(NamedTuple):
     reasons: tuple[str, ...] = ()
 
 
-class FiguresSource(Protocol):
-    """Where the figures of a service are from. What cannot be known is None in them, and never an error."""
-
-    async def look(self) -> ServiceFigures: ...
-
-    async def close(self) -> None: ...
-
-
 class ScrapedFigures:
-    """Figures of the roles at these addresses (`host:port`, by role), each asked over HTTP."""
+    """Figures of the roles at these addresses (`host:port`, by role), each asked over HTTP.
+
+    What cannot be known is None in them, and never an error.
+    """
 
     def __init__(self, addresses: Mapping[str, str], clock: Callable[[], float] = time.monotonic) -> None:
         urls = {name: f"http://{at}" for name, at in addresses.items()}

@@ -17,7 +17,7 @@ from textual.widgets.option_list import Option
 from textual.worker import WorkerFailed
 
 from stream.archive.questions import CallFilter
-from stream.cli.local.service_figures import FiguresSource, ServiceFigures
+from stream.cli.local.service_figures import ScrapedFigures, ServiceFigures
 from stream.cli.query.reader import CallReader, NoAnswerError
 from stream.cli.support.drawing import safe_address, text
 from stream.cli.watch.browser import open_in_browser
@@ -70,7 +70,7 @@ class WatchApp(App[None]):
         self,
         reader: CallReader,
         wanted: CallFilter,
-        figures: FiguresSource,
+        figures: ScrapedFigures,
         *,
         now: Callable[[], str] = lambda: time.strftime("%H:%M:%S"),
         ui_url: str = "",
