@@ -12,6 +12,7 @@ from stream.core.conflicts import RULES
 from stream.service.metrics.label_values import CONFLICT_FIELDS
 from tests.core.deliveries import ENDED, Delivery, callback, calls_row, logged, parameters, rfc2822
 from tests.core.folding import picked, summary, tell
+from tests.core.verdicts import reports
 
 
 @pytest.mark.parametrize("order", [*permutations(("callback", "row"))])
@@ -84,6 +85,13 @@ DISAGREEING: dict[str, tuple[list[Delivery], list[dict[str, object]]]] = {
             },
             {"field": "sip_response_code", "values": ["200", "486"], "chosen": "486"},
         ],
+    ),
+    "SIP codes of two sources": (
+        [
+            callback("failed", "1", 9, SipResponseCode="503"),
+            reports.summary(call_state="fail", last_sip_response_num=480),
+        ],
+        [{"field": "sip_response_code", "values": ["480", "503"], "chosen": "503"}],
     ),
     "ends of two sources": (
         [TALKED, calls_row("completed", end_time=rfc2822(59), duration="49")],
