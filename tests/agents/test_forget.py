@@ -102,6 +102,8 @@ def test_what_fires_about_it_is_resolved() -> None:
         (one.json["rule"]["id"], one.json["state"], one.json["reason"]["code"])
         for one in to(TOPICS.alerts, written)
     ] == [(one.json["rule"]["id"], "resolved", "forgotten") for one in raised]
+    numbers = [(one.json["call"]["from"], one.json["call"]["to"]) for one in to(TOPICS.alerts, written)]
+    assert numbers == [(None, None)] * len(raised)
     assert [one.output.value for one in to(TOPICS.alerts_active, written)] == [None] * len(raised)
     assert load(lane.states[KEY]).alerts is None
 

@@ -10,7 +10,7 @@ from stream.core import effects
 from stream.core.call.record import CallRecord
 from stream.core.conflicts import RULES
 from stream.service.metrics.label_values import CONFLICT_FIELDS
-from tests.core.deliveries import ENDED, Delivery, callback, calls_row, logged, parameters, rfc2822
+from tests.core.deliveries import ENDED, Delivery, at, callback, calls_row, logged, parameters, rfc2822
 from tests.core.folding import picked, summary, tell
 from tests.core.verdicts import reports
 
@@ -48,6 +48,17 @@ def test_of_two_ends_by_callback_the_higher_number_wins_and_then_the_higher_rank
 @pytest.mark.parametrize("order", [*permutations(("completed", "failed", "canceled", "busy"))], ids=str)
 def test_without_numbers_the_rank_decides(order: tuple[str, ...]) -> None:
     assert summary(tell(callback(status, None, 9) for status in order)) == ("completed", "answered")
+
+
+def test_an_end_without_a_time_has_that_of_another_report_of_the_same_end() -> None:
+    ends = [callback("busy", "1", 3), callback("failed", "2", 9), calls_row("failed")]
+    for order in permutations(ends):
+        record = tell(order).record
+        assert picked(record, ["status", "ended_at", "ended_at_quality"]) == {
+            "status": "failed",
+            "ended_at": at(9),
+            "ended_at_quality": "second",
+        }
 
 
 def test_sources_that_disagree_on_a_number_are_a_conflict_that_is_counted_once() -> None:
