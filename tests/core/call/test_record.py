@@ -277,3 +277,13 @@ def test_the_record_counts_the_delivery_that_decided_it() -> None:
         arrival = tell(deliveries).all_of(CallRecord)[-1].arrival
         counted.append((arrival["deliveries"], arrival["duplicates"], arrival["late"]))
     assert counted == [(5, 1, 0), (2, 0, 1)]
+
+
+def test_a_call_that_waited_in_the_queue_is_initiated_when_it_is_dialled() -> None:
+    queued, initiated, rest = (
+        callback("queued", "0", 0),
+        callback("initiated", "1", 4),
+        callback("failed", "2", 9),
+    )
+    assert tell([queued, initiated, rest]).record.initiated_at == at(4)
+    assert tell([queued, rest]).record.initiated_at == at(0)
