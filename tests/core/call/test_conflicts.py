@@ -119,6 +119,10 @@ DISAGREEING: dict[str, tuple[list[Delivery], list[dict[str, object]]]] = {
             }
         ],
     ),
+    "an answer that a resource puts before the callback's": (
+        [callback("in-progress", "2", 20), calls_row("in-progress", start_time=rfc2822(6)), TALKED],
+        [{"field": "answered_at", "values": [at(6), at(20)], "chosen": at(20)}],
+    ),
     "two ends of one source": ([callback("completed", None, 50), callback("completed", None, 59)], []),
     "durations where nobody talked": (
         [callback("busy", "2", 9, CallDuration="0"), calls_row("busy", end_time=rfc2822(9), duration="7")],

@@ -256,6 +256,7 @@ MORE: dict[str, tuple[list[Delivery], str]] = {
         [*twilio("busy", 486, rang_s=2), calls_row("failed", end_time=rfc2822(3))],
         "unknown",
     ),
+    "two ends by callback": ([*twilio("busy", 486, rang_s=2), callback("failed", None, 2)], "callee medium"),
     "carrier down, 500": (twilio("failed", 500), "carrier low"),
     # Telnyx
     "rejected at once": (hangup("call_rejected", 603, after_s=0.6), "unknown"),
