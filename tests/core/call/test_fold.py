@@ -281,3 +281,8 @@ def test_a_request_without_an_answer_counts_where_the_call_was_not_where_the_log
     bad = {one.counters: one.at_us for one in counted if len(one.counters) == 2 or "reported" in one.counters}
     at_us = START_US + second * 1_000_000
     assert bad == {("answers", "failing"): at_us, ("reported",): at_us}
+
+
+def test_of_two_numbers_the_lower_one_is_behind_whatever_their_times_say() -> None:
+    assert tell([callback("ringing", "1", 9), callback("in-progress", "2", 6)]).results == ["applied"] * 2
+    assert tell([callback("in-progress", "2", 6), callback("ringing", "1", 9)]).results == ["applied", "late"]
