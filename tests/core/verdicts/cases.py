@@ -230,6 +230,14 @@ MORE: dict[str, tuple[list[Delivery], str]] = {
         [*twilio("failed", rang_s=4, **CLIENT), _ICE, client("connection", "disconnected-by-local", 4)],
         "unknown",
     ),
+    "a person declined behind a weak network": (
+        [*twilio("no-answer", 603, rang_s=4, **CLIENT), client("ice-gathering-state", "timeout")],
+        "callee medium",
+    ),
+    "declined before it rang, behind a weak network": (
+        [*twilio("failed", 603, **CLIENT), client("ice-gathering-state", "timeout")],
+        "unknown",
+    ),
     "expired token": (
         [*twilio("failed", **CLIENT), client("connection", "error", level="ERROR", code=20104)],
         "request high",
