@@ -104,6 +104,23 @@ def test_a_hangup_without_a_readable_cause_ends_the_call_all_the_same(read_webho
     assert (reading.event.status, reading.event.outcome, reading.hangup) == ("completed", None, "")
 
 
+@pytest.mark.parametrize(
+    ("source", "evidence"),
+    [
+        ("caller", (("disconnected_by", "caller"),)),
+        ("callee", (("disconnected_by", "callee"),)),
+        ("unknown", ()),
+        ("+15005550006", ()),
+        (["callee"], ()),
+        (None, ()),
+    ],
+)
+def test_who_hung_up_is_evidence_if_a_party_is_named(
+    read_webhook: One, source: Any, evidence: tuple[tuple[str, str], ...]
+) -> None:
+    assert read_webhook(hangup_source=source).evidence == evidence
+
+
 def test_only_a_hangup_has_a_cause(read_webhook: One) -> None:
     assert read_webhook("siprec.stopped", hangup_cause="16").hangup is None
 
