@@ -184,6 +184,18 @@ MORE: dict[str, tuple[list[Delivery], str]] = {
     ),
     "error long before the end": ([*_ANSWERED_120S, asked(500, 6)], "null"),
     "error just before the end": ([*_ANSWERED_120S, asked(502, 125)], "application high"),
+    "when an error was received is not when it was": (
+        [
+            *_ANSWERED_4S,
+            delivery(
+                "twilio_debugger",
+                TWILIO_KEY,
+                error_log.debugger_form(error_log.details("11200", status=500)) | {"Timestamp": ""},
+                4.5,
+            ),
+        ],
+        "null",
+    ),
     "error after a person hung up": (
         [*_ANSWERED_120S, asked(502, 126), summary(disconnected_by="callee")],
         "null",

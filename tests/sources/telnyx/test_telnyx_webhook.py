@@ -121,6 +121,12 @@ def test_who_hung_up_is_evidence_if_a_party_is_named(
     assert read_webhook(hangup_source=source).evidence == evidence
 
 
+def test_a_recording_that_ended_before_it_began_has_no_duration(read_webhook: One) -> None:
+    began, ended = "2026-03-02T10:00:09.000000Z", "2026-03-02T10:00:08.000000Z"
+    times = {"recording_started_at": began, "recording_ended_at": ended}
+    assert read_webhook("call.recording.saved", **times).event.duration_s is None
+
+
 def test_only_a_hangup_has_a_cause(read_webhook: One) -> None:
     assert read_webhook("siprec.stopped", hangup_cause="16").hangup is None
 
