@@ -229,6 +229,14 @@ MORE: dict[str, tuple[list[Delivery], str]] = {
         [*hangup("normal_clearing", by="caller", direction="incoming"), _LOST, command("answer")],
         "unknown",
     ),
+    "webhook lost, and a dial is no answer to it": (
+        [*hangup("normal_clearing", by="caller", direction="incoming"), _LOST, command("dial")],
+        "application high",
+    ),
+    "rejected by a command": (
+        [*hangup("call_rejected", 603, after_s=0.6, direction="incoming"), command("reject", 0.5)],
+        "application high",
+    ),
     # Clients
     "microphone denied": (
         [*twilio("failed", **CLIENT), client("get-user-media", "denied", level="ERROR", code=31401)],
