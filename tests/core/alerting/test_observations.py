@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from stream.core.alerting.observations import endpoint_key, endpoint_of
+from stream.core.effects import Observed
+from tests.core.deliveries import START_US, callback
+from tests.core.folding import tell
 
 
 @pytest.mark.parametrize(
@@ -29,3 +32,9 @@ def test_an_endpoint_is_of_a_provider_and_an_account_and_shows_no_number() -> No
     key = endpoint_key("twilio", "AC1", "https://app.example.com/to/+15005550006")
     assert key.startswith("twilio:endpoint:AC1:https://app.example.com/to/")
     assert "5005550006" not in key
+
+
+def test_an_end_is_counted_in_the_minute_in_which_it_was_not_when_it_was_heard() -> None:
+    ended = callback("failed", "1", 3, received_s=600.0)
+    (observed,) = tell([ended]).all_of(Observed)
+    assert (observed.at_us - START_US, observed.heard_us - START_US) == (3_000_000, 600_000_000)
