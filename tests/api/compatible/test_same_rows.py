@@ -4,11 +4,13 @@ source has carried.
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
+from stream.api.compatible import telnyx_store
 from stream.provider_api.http_types import ApiResponse, Row
 from stream.provider_api.time_formats import iso_us
 from tests.api.compatible.simulated import Simulated, simulated
@@ -224,7 +226,11 @@ def log_queries(both: Simulated) -> list[dict[str, str]]:
     ]
 
 
-def test_the_same_rows_of_telnyx_log_come_for_each_filter_and_page(both: Simulated) -> None:
+@pytest.mark.parametrize("legs", [7, telnyx_store.LEGS_AT_ONCE])
+def test_the_same_rows_of_telnyx_log_come_for_each_filter_and_page(
+    both: Simulated, monkeypatch: pytest.MonkeyPatch, legs: int
+) -> None:
+    monkeypatch.setattr(telnyx_store, "LEGS_AT_ONCE", legs)
     found = 0
     for query in log_queries(both):
         for size in ("250", "9"):
@@ -235,6 +241,20 @@ def test_the_same_rows_of_telnyx_log_come_for_each_filter_and_page(both: Simulat
                 assert_same("call_events", theirs.body["data"], ours.body["data"])
                 found += bool(theirs.body["data"])
     assert found > 40
+
+
+def test_few_legs_of_a_day_are_in_memory_at_once(both: Simulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    def peak(legs: int) -> int:
+        monkeypatch.setattr(telnyx_store, "LEGS_AT_ONCE", legs)
+        tracemalloc.start()
+        assert len(both.callstream("call_events", {"page[size]": "9"}).body["data"]) == 9
+        try:
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(1)  # what is made once is there then
+    assert peak(2) < peak(1000) / 2
 
 
 @pytest.mark.parametrize(
