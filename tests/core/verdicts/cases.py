@@ -266,6 +266,19 @@ MORE: dict[str, tuple[list[Delivery], str]] = {
         [*twilio("failed", 404), insight("error", 1, level="ERROR", carrier_edge={"error": {"code": 31404}})],
         "callee medium",
     ),
+    "a relay's socket failed, told by the carrier's edge": (
+        [
+            *_ANSWERED_4S,
+            insight(
+                "error",
+                3,
+                level="ERROR",
+                edge="carrier_edge",
+                conversation_relay_data={"error": {"error_code": "64102"}},
+            ),
+        ],
+        "application high",
+    ),
     "SIP endpoint silent": ([*twilio("failed", 408, **DEVICE), entry("32011")], "network high"),
     # Codes
     "SIP endpoint not registered": (twilio("failed", 480, **DEVICE), "callee medium"),

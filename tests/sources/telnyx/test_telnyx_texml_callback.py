@@ -112,3 +112,7 @@ def test_case_19_a_texml_recording_is_known_by_its_id_and_status(one: One) -> No
     reading = one(CallbackSource="ABSENT", RecordingSid="rec-1", RecordingStatus="completed")
     assert (reading.identity_rule, reading.parts) == ("3", ("rec-1", "completed"))
     assert reading.recording == Recording("rec-1", "completed")
+
+
+def test_a_sip_response_code_of_its_own_wins_over_that_of_the_hangup(one: One) -> None:
+    assert one(SipResponseCode="486", SipHangupCause="487").event.sip_response_code == 486
