@@ -161,6 +161,10 @@ MORE: dict[str, tuple[list[Delivery], str]] = {
         [*twilio("failed"), api(0, Url="https://app.example.test/x")],
         "unknown",
     ),
+    "the end of a conference is no command to the call": (
+        [*twilio("failed"), api(0, of="Conferences/CF1", Status="completed")],
+        "unknown",
+    ),
     "rejected by TwiML": (
         [
             *twilio("busy", rang_s=0, **INBOUND),
@@ -170,6 +174,10 @@ MORE: dict[str, tuple[list[Delivery], str]] = {
     ),
     # Call flow
     "answer URL times out": ([*twilio("failed", rang_s=15, **INBOUND), asked(None, 16)], "application high"),
+    "answer URL answers too late": (
+        [*twilio("failed", rang_s=15, **INBOUND), asked(200, 16, took_ms=15_000)],
+        "application high",
+    ),
     "fetch failed without its row": (
         [*twilio("failed", **INBOUND), fetch_failed("11205", status=None)],
         "application high",
@@ -278,6 +286,10 @@ MORE: dict[str, tuple[list[Delivery], str]] = {
             ),
         ],
         "application high",
+    ),
+    "a client's warning is no error": (
+        [*twilio("failed", **CLIENT), client("connection", "error", level="WARNING", code=31003)],
+        "unknown",
     ),
     "SIP endpoint silent": ([*twilio("failed", 408, **DEVICE), entry("32011")], "network high"),
     # Codes

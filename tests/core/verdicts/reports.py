@@ -45,22 +45,22 @@ def twilio(status: str, sip: int | None = None, *, rang_s: int | None = None, **
     return [*told, callback(status, str(len(told)), 1 + (rang_s or 0), **more)]
 
 
-def asked(code: int | None, second: int = 1, *, body: str = "", **more: str) -> Delivery:
+def asked(code: int | None, second: int = 1, *, body: str = "", took_ms: int = 100, **more: str) -> Delivery:
     """The row of a request for instructions."""
     named = {"CallSid": CALL_ID, "AccountSid": ACCOUNT, "CallStatus": "ringing", "Timestamp": rfc2822(second)}
     row = logged(named | more, code=code, url="https://app.example.test/answer")
     envelope = row.envelope.body
     del envelope["request"]["parameters"]["timestamp"]
-    envelope["response"] = envelope["response"] | {"response_body": body}
+    envelope["response"] = envelope["response"] | {"response_body": body, "request_duration": took_ms}
     return delivery("twilio_call_event", TWILIO_KEY, envelope, 1000.0, _EVENTS)
 
 
-def api(second: float, code: int = 200, **parameters: str) -> Delivery:
+def api(second: float, code: int = 200, *, of: str = f"Calls/{CALL_ID}", **parameters: str) -> Delivery:
     """The row of an API request about the call."""
     row = {
         "request": {
             "method": "POST",
-            "url": f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/Calls/{CALL_ID}.json",
+            "url": f"https://api.twilio.com/2010-04-01/Accounts/{ACCOUNT}/{of}.json",
             "parameters": parameters,
         },
         "response": {"response_code": code, "request_duration": 20, "date_created": rfc2822(int(second))},
