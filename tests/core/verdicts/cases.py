@@ -266,6 +266,10 @@ MORE: dict[str, tuple[list[Delivery], str]] = {
         [*twilio("failed", 603, **CLIENT), client("ice-gathering-state", "timeout")],
         "unknown",
     ),
+    "ICE failed, and a gateway names a cancel": (
+        [*twilio("failed", rang_s=4, **CLIENT), _ICE, insight("cancel", 3, edge="sip_edge")],
+        "network high",
+    ),
     "expired token": (
         [*twilio("failed", **CLIENT), client("connection", "error", level="ERROR", code=20104)],
         "request high",

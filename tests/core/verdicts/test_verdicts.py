@@ -106,6 +106,11 @@ def test_a_call_that_succeeded_keeps_no_evidence() -> None:
     assert tell(answered_call()).call.evidence == ()
 
 
+def test_a_normal_end_and_an_unknown_cause_of_the_network_are_no_evidence() -> None:
+    told = tell([*twilio("failed"), summary(q850_cause=0), summary(q850_cause=16), summary(q850_cause=128)])
+    assert told.call.evidence == ()
+
+
 def test_evidence_is_bounded() -> None:
     told = tell([*twilio("failed"), *(entry(str(code), sid=f"NO{code}") for code in range(40_000, 41_000))])
     assert [one.value for one in told.call.evidence] == [str(code) for code in range(40_000, 40_008)]
