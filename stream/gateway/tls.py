@@ -35,19 +35,24 @@ def context(certificate: Path, key: Path) -> ssl.SSLContext:
 
 
 async def renew(made: ssl.SSLContext, certificate: Path, key: Path, every_s: float = LOOK_EVERY_S) -> None:
-    """Loads changed files for new connections, until cancelled."""
+    """Loads changed files for new connections, until cancelled.
+
+    Files that cannot be used are tried again: they may get their owner after their content, unseen.
+    """
     seen = _stamp(certificate, key)
+    logged = ""
     while True:
         await asyncio.sleep(every_s)
         found = _stamp(certificate, key)
         if found == seen:
             continue
-        seen = found
         try:
             _load(made, certificate, key)
         except TlsError as error:
-            log.error("the new certificate is not taken up: %s", error)
+            if logged != (logged := str(error)):
+                log.error("the new certificate is not taken up: %s", error)
         else:
+            seen, logged = found, ""
             log.info("a new certificate is in use")
 
 

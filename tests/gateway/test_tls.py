@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from stream.gateway.tls import TlsError, context, renew
+from tests.notify.sinks.stub_sinks import until
 from tests.pseudo_terminal import PseudoTerminal
 
 
@@ -84,6 +85,33 @@ async def test_a_renewed_certificate_is_taken_up_and_a_broken_one_is_not(
         renewing.cancel()
         server.close()
     assert "not taken up" in caplog.text
+
+
+async def test_a_new_key_that_may_be_read_only_later_is_taken_up_then(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner is changed after it was written, which no time of change shows."""
+    caplog.set_level("INFO", logger="callstream.gateway")
+    certificate, key = certify(tmp_path, "first")
+    made = context(certificate, key)
+    load, readable, tried = ssl.SSLContext.load_cert_chain, asyncio.Event(), 0
+
+    def load_cert_chain(self: ssl.SSLContext, *files: Path, password: str) -> None:
+        nonlocal tried
+        tried += 1
+        if not readable.is_set():
+            raise PermissionError(13, "Permission denied")
+        load(self, *files, password=password)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", load_cert_chain)
+    renewing = asyncio.create_task(renew(made, certificate, key, every_s=0.01))
+    await asyncio.sleep(0.05)
+    certify(tmp_path, "second")
+    await until(lambda: tried > 1, "it is tried again")
+    readable.set()
+    await until(lambda: "a new certificate is in use" in caplog.text, "it is in use")
+    renewing.cancel()
+    assert caplog.text.count("Permission denied") == 1
 
 
 async def test_files_that_cannot_be_seen_end_no_renewal(
