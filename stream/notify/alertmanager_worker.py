@@ -92,7 +92,7 @@ class AlertmanagerWorker:
         return max(full, default=0.0)
 
     def _compare_clocks(self, answered_s: float) -> None:
-        """Post again where the times were wrong."""
+        """Post again where the times were wrong, what has ended too: it ended in the future there."""
         behind_s = answered_s - time.time()
         if abs(behind_s) < DAY_S and abs(behind_s - self._behind_s) > CLOCK_TOLERANCE_S:
             self._behind_s = behind_s
@@ -103,11 +103,13 @@ class AlertmanagerWorker:
         alerts, ended = self._state.post(route.name)
         if not alerts:
             return None
+        behind_s = self._behind_s
         answer = await post(self._client, request(self._setting, alerts), self._compare_clocks)
         self._metrics.requested(self.name, route.name, ok=answer.outcome == TAKEN)
         if answer.outcome == TAKEN:
             self._posted_s[route.name].append(now_s)
-            self._state.taken(ended)
+            if self._behind_s == behind_s:
+                self._state.taken(ended)
             self.trouble = None
             if self._outages.succeeded(self.name, now_s):
                 log.info("the sink %s takes notifications again", self.name)

@@ -102,3 +102,22 @@ async def test_alerts_end_by_alertmanagers_own_clock(ahead_s: float, monkeypatch
     now_s = time.time() + ahead_s
     left_s = [(iso8601(one["endsAt"]) or 0) / 1e6 - now_s for (one,) in stub.posted]
     assert left_s == pytest.approx([EXPIRES_S - ahead_s, EXPIRES_S, 0.0], abs=10)
+
+
+async def test_what_ends_just_after_our_clock_stepped_is_over_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its end lies in Alertmanager's future: it would fire there for an hour more."""
+    for name, seconds in (("COLLECT_S", 0.01), ("REPOST_S", 0.1), ("RETRY_S", 0.01)):
+        monkeypatch.setattr(alertmanager_worker, name, seconds)
+    stub = Alertmanager()
+    async with working(stub) as worker:
+        await until(lambda: bool(stub.posted), "its beginning is posted", 5)
+        monkeypatch.setattr(alertmanager_worker, "REPOST_S", 60.0)
+        await asyncio.sleep(0.2)
+        posts, stub.ahead_s = len(stub.posted), -3600.0  # as if ours had gone ahead
+        worker.observe(condition().fingerprint, None)
+        await until(lambda: len(stub.posted) > posts, "its end is posted", 5)
+        await asyncio.sleep(0.3)
+    ended = [(iso8601(one["endsAt"]) or 0) / 1e6 - time.time() for (one,) in stub.posted[posts:]]
+    assert ended == pytest.approx([0.0, -3600.0], abs=10)

@@ -81,8 +81,10 @@ class AlertmanagerState:
             for labels, group in self._firing.groups.items()
             if labels.route == route
         ]
-        ended = [labels for labels in self._ended if labels.route == route]
-        return [*firing, *(_posted(labels, *self._ended[labels]) for labels in ended)], ended
+        ended = [(labels, *told) for labels, told in self._ended.items() if labels.route == route]
+        # Not in the future: our clock was wrong when it ended.
+        over = [_posted(labels, group, min(ends, self._now())) for labels, group, ends in ended]
+        return [*firing, *over], [labels for labels, *_ in ended]
 
     def taken(self, ended: Sequence[AlertLabels]) -> None:
         for labels in ended:
