@@ -8,6 +8,7 @@ A hangup's cause does not show whether the call was answered, so its final statu
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from stream.core.events import DecodeError, Envelope, Event, Reading, Recording
@@ -244,7 +245,8 @@ def _facts(
         said["answered_by"] = fields.text(payload.get("result"))
     if dotted == "call.cost":
         cost = payload.get("total_cost")
-        said["price"] = fields.text(str(cost) if type(cost) in (int, float) else cost)
+        # A number is written out: `str` makes 1e-05 of a small one.
+        said["price"] = fields.text(f"{Decimal(str(cost)):f}" if type(cost) in (int, float) else cost)
         said["price_unit"] = fields.text(first_part.get("currency")) if type(first_part) is dict else None
     return {name: value for name, value in said.items() if value}
 

@@ -69,6 +69,13 @@ def test_case_39_what_a_call_cost_is_a_fact_of_the_call(read_webhook: One) -> No
     assert (facts["price"], facts["price_unit"]) == ("0.0130", "USD")
 
 
+@pytest.mark.parametrize(("said", "price"), [(0.00001, "0.00001"), (0.013, "0.013"), (2, "2")])
+def test_a_cost_that_is_a_number_is_written_out(read_webhook: One, said: float, price: str) -> None:
+    facts = read_webhook("call.cost", total_cost=said).facts
+    assert facts is not None
+    assert facts["price"] == price
+
+
 def test_case_39_a_saved_recording_is_told_with_its_length(read_webhook: One) -> None:
     reading = read_webhook(
         "call.recording.saved",
