@@ -14,6 +14,7 @@ import msgspec
 from stream.core.alerting.alert import RETRACTED
 from stream.core.events import DecodeError
 from stream.core.identity import name_id
+from stream.core.timestamps import iso8601
 from stream.service.tables.notify_tables import RouteSetting
 
 FIRING, RESOLVED = "firing", "resolved"
@@ -122,9 +123,12 @@ _decode = msgspec.json.Decoder(ReceivedAlert).decode
 def read_alert(value: bytes | None) -> ReceivedAlert:
     """The alert in a record's value. Raises DecodeError."""
     try:
-        return _decode(value or b"null")
+        alert = _decode(value or b"null")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise DecodeError("invalid_field", f"not an alert ({type(error).__name__})") from None
+    if iso8601(alert.starts_at) is None:  # Alertmanager would refuse all that is posted with it
+        raise DecodeError("invalid_field", "an alert whose starts_at is not a time")
+    return alert
 
 
 def route_of(

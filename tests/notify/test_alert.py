@@ -46,7 +46,13 @@ def test_what_an_older_or_newer_worker_leaves_out_is_no_fault() -> None:
             read_alert(orjson.dumps({key: value for key, value in least.items() if key != name}))
 
 
-@pytest.mark.parametrize("value", [None, b"", b"null", b"[]", b'{"id": 1}', b"\xff", b"{" * 100_000])
+TIMELESS = orjson.dumps(record(starts_at="yesterday"))
+"""Alertmanager would refuse all that is posted with it."""
+
+
+@pytest.mark.parametrize(
+    "value", [None, b"", b"null", b"[]", b'{"id": 1}', b"\xff", b"{" * 100_000, TIMELESS]
+)
 def test_what_is_no_alert_is_told_so(value: bytes | None) -> None:
     with pytest.raises(DecodeError) as told:
         read_alert(value)
