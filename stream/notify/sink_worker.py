@@ -13,7 +13,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from stream.core.events import DecodeError
@@ -147,11 +147,12 @@ class SinkWorker:
             await asyncio.sleep(RETRY_S)
             return
         # Without an await since the records were fetched: a rebalance comes before or after.
-        unreadable = []
+        unreadable, backwards = [], dict[TopicPartition, int]()
         for tp, records in fetched.items():
             for record in records:
                 # Before an assignment is complete, records may come that are read again after it.
                 if record.offset < self._next.get(tp.partition, record.offset + 1):
+                    backwards.setdefault(tp, record.offset)
                     continue
                 self._next[tp.partition] = record.offset + 1
                 offsets = self._offsets[tp.partition]
@@ -165,6 +166,20 @@ class SinkWorker:
         for record, offsets, fault in unreadable:
             await self._write_dead_letters([record], fault.reason, fault.detail)
             offsets.done(record.offset)
+        await self._read_new_topic({tp: at for tp, at in backwards.items() if tp.partition in self._next})
+
+    async def _read_new_topic(self, backwards: Mapping[TopicPartition, int]) -> None:
+        """Read on from offsets before those that were read, where the topic was deleted and made again.
+
+        Where it was not, the broker that answered is behind, and all of that is done.
+        """
+        before = self._next
+        ends = await self._consumer.end_offsets(list(backwards)) if backwards else {}
+        for tp, end in ends.items():
+            if self._next is before and end < self._next[tp.partition]:
+                log.warning("%s/%d is shorter than it was: it is read anew", *tp)
+                self._consumer.seek(tp, backwards[tp])
+                self._offsets[tp.partition], self._next[tp.partition] = Offsets(), backwards[tp]
 
     def _take(self, record: Any, offsets: Offsets) -> None:
         """Raises DecodeError."""

@@ -14,6 +14,7 @@ import pytest
 from stream.kafka.client.connection import Connection
 from stream.kafka.client.offsets import Offsets
 from stream.kafka.dead_letters.letter import REDRIVEN_FROM
+from stream.kafka.partitions import TopicPartition
 from stream.notify.firing import Firing
 from stream.notify.grouping import Notification, PendingGroup, TakenAlert
 from stream.notify.sink_worker import UNFINISHED, GroupMembership, SinkWorker
@@ -276,3 +277,31 @@ async def test_what_comes_is_sent_at_once_and_what_comes_while_the_sink_is_away_
         await until(lambda: len(handed.done) == number, "it is sent")  # noqa: B023
     sending.cancel()
     assert handed.worker.trouble is None
+
+
+@pytest.mark.parametrize(("end", "waits"), [(2, 2), (100, 0)])
+async def test_what_a_topic_has_that_was_made_again_is_told_and_what_a_broker_behind_repeats_is_not(
+    end: int, waits: int
+) -> None:
+    """Nobody would be told anything until the new topic is as long as the old one was."""
+    worker, tp = Handed().worker, TopicPartition("t", 0)
+    alerts = [Fetched(orjson.dumps(record(f"twilio:CA{number}")), (), number) for number in range(2)]
+
+    class Consumer:
+        at = 0
+
+        def seek(self, _: TopicPartition, at: int) -> None:
+            self.at = at
+
+        async def getmany(self, **_: Any) -> dict[TopicPartition, list[Fetched]]:
+            found, self.at = alerts[self.at :], len(alerts)
+            return {tp: found} if found else {}
+
+        async def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+            return dict.fromkeys(partitions, end)
+
+    worker._consumer = Consumer()
+    worker._offsets, worker._next = {0: Offsets()}, {0: 90}
+    for _ in range(3):
+        await worker._fetch()
+    assert (worker._offsets[0].undone, worker._next[0]) == (waits, 2 if waits else 90)

@@ -25,6 +25,7 @@ class Offsets:
     def __init__(self) -> None:
         self._undone: dict[int, None] = {}  # in ascending order, as they came
         self._end: int | None = None
+        self._next = 0
         self._redelivered_to = -1
         self._awaited: deque[int] = deque()
 
@@ -39,7 +40,16 @@ class Offsets:
         return len(self._awaited)
 
     def take(self, offset: int) -> bool:
-        """A record was fetched. False: a former owner has answered it. Offsets come in ascending order."""
+        """A record was fetched. False: a former owner has answered it.
+
+        Offsets come in ascending order. One that does not is of a topic that was made again: nothing is known
+        of its records.
+        """
+        if offset < self._next:
+            self._undone.clear()
+            self._awaited.clear()
+            self._redelivered_to = -1
+        self._next = offset + 1
         while self._awaited and self._awaited[0] <= offset:
             awaited = self._awaited.popleft()
             if awaited < offset:
@@ -85,6 +95,7 @@ class Offsets:
     def restored(cls, position: int, metadata: str) -> Self:
         """As the owner before us committed them. Metadata that cannot be read says nothing."""
         offsets = cls()
+        offsets._next = position
         try:
             span_text, _, encoded = metadata.partition(":")
             span = int(span_text)

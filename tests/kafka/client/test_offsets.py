@@ -167,3 +167,11 @@ def test_the_next_owner_takes_each_undone_offset_and_no_other(steps: list[int], 
     for number in set(numbers) - done:
         again.done(number)
     assert again.position() in (None, numbers[-1] + 1)
+
+
+def test_of_the_records_of_a_topic_that_was_made_again_nothing_is_known() -> None:
+    before = taken(1000, 1001, 1002)
+    before.done(1001)
+    again = Offsets.restored(1000, before.metadata())
+    assert [again.take(offset) for offset in (0, 1)] == [True, True]
+    assert (again.position(), again.undone, again.awaited) == (0, 2, 0)
