@@ -59,6 +59,10 @@ REASONS = frozenset(
 """Values of `error` in RFC 6749 5.2. No other text of an answer is shown."""
 
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What an answer that is not read raises."""
+
+
 class TokenError(KafkaConnectionError):
     """No token was issued. The message says why, and quotes nothing that was sent or answered.
 
@@ -137,7 +141,7 @@ class ClientCredentials(AbstractTokenProvider):
                 return _DECODER.decode(body[:LARGEST_ANSWER])
         except (aiohttp.ClientError, OSError) as error:  # among them TimeoutError
             raise TokenError(f"the token URL does not answer ({describe(error)})") from None
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise TokenError("the token URL answers without a valid access_token or expires_in") from None
 
 
@@ -145,7 +149,7 @@ def _refusal(status: int, body: bytearray) -> TokenError:
     says = f"the token URL answers {status}"
     try:
         reason = msgspec.json.decode(body, type=_Refused).error
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return TokenError(says)
     return TokenError(f"{says} ({reason})", reason) if reason in REASONS else TokenError(says)
 
