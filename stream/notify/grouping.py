@@ -72,6 +72,7 @@ class PendingGroup:
         self.group = group
         self.first_s = first_s
         self.taken: list[TakenAlert] = []
+        self.routed_rank = len(_RANK) + 1  # of the alert by whose route it goes
         self.tried_s: float | None = None
         self.tried = 0
         self.failures = 0
@@ -155,8 +156,8 @@ class Grouping:
         rank = _rank(alert) if alert.is_firing else _UNTOLD
         remember(self._seen, alert.episode_id, _Seen(alert.revision, rank))
         pending = self._pending.setdefault(alert.group.key, PendingGroup(route, alert.group, now_s))
-        if pending.taken and _rank(alert) < pending.rank:
-            pending.route = route
+        if _rank(alert) < pending.routed_rank:
+            pending.route, pending.routed_rank = route, _rank(alert)
         pending.taken.append(taken)
         return "waiting"
 
@@ -232,6 +233,7 @@ class Grouping:
         if later is not None:
             pending.route = later.route if later.rank < pending.rank else pending.route
             pending.taken += later.taken
+        pending.routed_rank = pending.rank
         self._pending[pending.group.key] = pending
 
     def forget(self) -> None:

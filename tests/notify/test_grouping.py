@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -291,3 +292,13 @@ def test_what_other_processes_read_is_forgotten() -> None:
     of.forget()
     assert of.take_due(1000) is None
     assert add(of, condition(), 0) == "waiting"
+
+
+def test_thousands_of_facts_of_one_group_are_added_in_a_moment() -> None:
+    """All sinks share the time. Each fact looked at all before it: ten seconds and more."""
+    facts = [alert(f"twilio:CA{number}") for number in range(10_000)]
+    of = grouping()
+    began_s = time.perf_counter()
+    for one in facts:
+        add(of, one, 0.0)
+    assert time.perf_counter() - began_s < 2
