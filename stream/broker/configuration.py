@@ -1,9 +1,12 @@
-"""The broker's configuration for a small machine: `server.properties`, log4j2 and Java's arguments."""
+"""The broker's configuration for a small machine: `server.properties`, log4j2 and Java's arguments.
+
+Its files are named as Java finds them from their directory, in which it is run: in these files a comma, a
+backslash or a letter beyond Latin-1 in the path of a directory would make it another path.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 HEAP = "512m"
 
@@ -60,7 +63,7 @@ rootLogger.appenderRef.file.ref = file
 """
 
 
-def properties(logs: Path, *, port: int, controller_port: int, more: Mapping[str, str] = {}) -> str:
+def properties(logs: str, *, port: int, controller_port: int, more: Mapping[str, str] = {}) -> str:
     """The text of `server.properties` for data in `logs`.
 
     `more`: settings that are added; their `listeners` are listeners beside ours.
@@ -71,7 +74,7 @@ def properties(logs: Path, *, port: int, controller_port: int, more: Mapping[str
         "listeners": listeners,
         "advertised.listeners": listeners,
         "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller_port}",
-        "log.dirs": str(logs),
+        "log.dirs": logs,
         **more,
     }
     for name in ("listeners", "advertised.listeners"):
@@ -80,12 +83,12 @@ def properties(logs: Path, *, port: int, controller_port: int, more: Mapping[str
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
-def logging(log: Path) -> str:
+def logging(log: str) -> str:
     """The text of a log4j2 configuration that keeps at most 30 MB."""
     return _LOGGING.format(log=log)
 
 
-def java_arguments(logging_file: Path) -> list[str]:
+def java_arguments(logging_file: str) -> list[str]:
     """For a broker that shares two cores with its clients: a single-threaded collector, the quick compiler.
 
     The optimising one takes a tenth of a core for minutes at ordinary load. At 20 000 records a second the

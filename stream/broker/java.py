@@ -15,7 +15,6 @@ PASSED_ON = frozenset(
         "JAVA_HOME",
         "JAVA_TOOL_OPTIONS",
         "JDK_JAVA_OPTIONS",
-        "LANG",
         "LD_LIBRARY_PATH",
         "PATH",
         "PYTHONHOME",
@@ -29,8 +28,12 @@ PASSED_ON = frozenset(
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment variables of Java and its supervisor."""
-    return {name: value for name, value in environ.items() if name in PASSED_ON or name.startswith("LC_")}
+    """The environment variables of Java and its supervisor.
+
+    The locale is always this one: with C, Java opens no path that has letters beyond ASCII, and in another
+    language it says of a full disk what `explain` does not find.
+    """
+    return {**{name: environ[name] for name in PASSED_ON if name in environ}, "LC_ALL": "C.UTF-8"}
 
 
 def java() -> Path:

@@ -180,9 +180,9 @@ def _launch(
     )
     server, log_settings = directory / "server.properties", directory / "log4j2.properties"
     with broker_file_errors(directory):
-        server.write_text(properties(logs, port=port, controller_port=controller_port, more=more))
-        log_settings.write_text(logging(log))
-    command = [str(runtime), *java_arguments(log_settings), "-cp", jars, "kafka.Kafka", str(server)]
+        server.write_text(properties(logs.name, port=port, controller_port=controller_port, more=more))
+        log_settings.write_text(logging(log.name))
+    command = [str(runtime), *java_arguments(log_settings.name), "-cp", jars, "kafka.Kafka", server.name]
     task = BrokerTask(command, str(directory), lock, port, cluster_id)
     supervisor = subprocess.Popen(
         [sys.executable, "-c", _SUPERVISOR, task.to_json()],

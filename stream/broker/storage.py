@@ -60,8 +60,8 @@ def format_storage(logs: Path, *, java: Path, class_path: str, port: int, contro
     wanted = new_cluster_id()
     settings = logs.with_name("format.properties")
     with broker_file_errors(logs.parent):
-        settings.write_text(properties(fresh, port=port, controller_port=controller_port))
-    tool = ["kafka.tools.StorageTool", "format", "--standalone", "-t", wanted, "-c", str(settings)]
+        settings.write_text(properties(fresh.name, port=port, controller_port=controller_port))
+    tool = ["kafka.tools.StorageTool", "format", "--standalone", "-t", wanted, "-c", settings.name]
     done = subprocess.run(
         [str(java), "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx128m", "-cp", class_path, *tool],
         stdin=subprocess.DEVNULL,
@@ -69,6 +69,7 @@ def format_storage(logs: Path, *, java: Path, class_path: str, port: int, contro
         stderr=subprocess.STDOUT,
         text=True,
         env=environment(os.environ),
+        cwd=logs.parent,
         timeout=120,
         check=False,
     )

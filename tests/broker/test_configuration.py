@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from stream.broker.configuration import properties
 
 
 def settings(more: dict[str, str]) -> dict[str, str]:
-    text = properties(Path("/logs"), port=1, controller_port=2, more=more)
+    text = properties("kafka", port=1, controller_port=2, more=more)
     return dict(line.split("=", 1) for line in text.splitlines())
 
 

@@ -100,17 +100,18 @@ def test_a_full_disk_is_found_full_where_java_could_write_no_word_of_it(
     assert (of_the_disk, "no space is left on its device" in sentence) == (True, True)
 
 
-def test_java_and_its_supervisor_get_no_setting_and_no_secret() -> None:
+def test_java_and_its_supervisor_get_one_locale_no_setting_and_no_secret() -> None:
     given = {
         "PATH": "/bin",
-        "LC_ALL": "C",
+        "LANG": "de_DE.UTF-8",
+        "LC_MESSAGES": "de_DE.UTF-8",
         "JAVA_HOME": "/java",
         "CALLSTREAM_TWILIO_AUTH_TOKEN": "secret",
         "CALLSTREAM_KAFKA_SASL_PASSWORD": "secret",
         "AWS_SECRET_ACCESS_KEY": "secret",
         "PGPASSWORD": "secret",
     }
-    assert environment(given) == {"PATH": "/bin", "LC_ALL": "C", "JAVA_HOME": "/java"}
+    assert environment(given) == {"PATH": "/bin", "LC_ALL": "C.UTF-8", "JAVA_HOME": "/java"}
 
 
 def test_the_lock_and_the_note_are_not_looked_for_behind_links(tmp_path: Path) -> None:

@@ -144,6 +144,16 @@ def test_a_note_of_a_crash_that_names_another_program_is_not_an_obstacle(directo
             broker.stop()
 
 
+def test_its_data_may_be_in_a_directory_of_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    directory = tmp_path / "Jürgen, $x" / "50%d \\#"
+    broker = open_broker(directory, free_port())
+    broker.stop()
+    assert list(tmp_path.iterdir()) == [directory.parent]
+    assert (directory / "kafka" / "meta.properties").is_file()
+    assert "Kafka Server started" in (directory / "broker.log").read_text()
+
+
 def test_a_wanted_port_that_is_taken_is_said(directory: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -106,7 +106,7 @@ class Node:
         """Write its configuration and make its data directory."""
         self._directory.mkdir()
         (self._directory / "server.properties").write_text(self._properties())
-        (self._directory / "log4j2.properties").write_text(configuration.logging(self.log))
+        (self._directory / "log4j2.properties").write_text(configuration.logging(self.log.name))
         (self._directory / "hosts").write_text(self._hosts())
         tool = ["kafka.tools.StorageTool", "format", "-t", self._cluster_id, "-c", "server.properties"]
         done = subprocess.run(
@@ -125,7 +125,7 @@ class Node:
         assert lock is not None, f"node {self.number} still runs"
         arguments = [
             argument
-            for argument in configuration.java_arguments(self._directory / "log4j2.properties")
+            for argument in configuration.java_arguments("log4j2.properties")
             if not argument.startswith("-Xm")
         ]
         command = [
