@@ -20,6 +20,7 @@ URL = "an http or https URL without user, query and fragment"
 MOST_CODES = 100
 MOST_ACCOUNTS = 50
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_PORT = re.compile(r":([0-9]+)(?=,|$)")
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,16}")
 
 
@@ -148,7 +149,7 @@ def networks(value: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network,
 
 
 def certificate(value: str) -> tuple[Path, ...]:
-    files = tuple(Path(word).expanduser() for word in words(value))
+    files = tuple(map(file_path, words(value)))
     if len(files) not in (0, 2):
         raise ValueError("must be a certificate's file and its key's, with a comma between them")
     return files
@@ -177,7 +178,14 @@ def page_url(value: str) -> str:
 def path(value: str) -> Path:
     if not value:
         raise ValueError("is empty")
-    return Path(value).expanduser()
+    return file_path(value)
+
+
+def file_path(value: str) -> Path:
+    try:
+        return Path(value).expanduser()
+    except RuntimeError:
+        raise ValueError("must be a path without ~: this user's home is not known") from None
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
@@ -245,9 +253,20 @@ def matching(pattern: str, what: str) -> Callable[[str], str]:
     return read
 
 
+def with_ports(pattern: str, what: str) -> Callable[[str], str]:
+    """What a port above 65535 comes to differs by system and library, and is nowhere a sentence."""
+
+    def read(value: str) -> str:
+        if not re.fullmatch(pattern, value) or any(int(port) > 65_535 for port in _PORT.findall(value)):
+            raise ValueError(f"must be {what}")
+        return value
+
+    return read
+
+
 origin = matching(r"(https?://[^\s?#@/]+(/[^\s?#@]*)?)?", URL)
-listen = matching(r".+:[0-9]{1,5}", "host:port")
-servers = matching(r"([^\s,:]+:[0-9]{1,5}(,[^\s,:]+:[0-9]{1,5})*)?", "host:port, several with commas")
+listen = with_ports(r".+:[0-9]{1,5}", "host:port")
+servers = with_ports(r"([^\s,:]+:[0-9]{1,5}(,[^\s,:]+:[0-9]{1,5})*)?", "host:port, several with commas")
 # The dot at the end keeps two prefixes from sharing an application id.
 prefix = matching(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.", "letters, digits, - and _, with a dot at the end")
 name = matching(r"[A-Za-z0-9._-]{0,200}", "letters, digits, dots, - and _")

@@ -331,7 +331,7 @@ def file_settings(path: str, wrong: list[SettingsError]) -> dict[str, str]:
     if not path:
         return {}
     try:
-        content = tomllib.loads(Path(path).expanduser().read_text())
+        content = tomllib.loads(kinds.file_path(path).read_text())
     except (OSError, ValueError) as error:
         why = describe(error) if isinstance(error, OSError) else str(error)
         wrong.append(SettingsError(f"CALLSTREAM_CONFIG={path} cannot be read: {why}"))

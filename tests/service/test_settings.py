@@ -69,6 +69,12 @@ def test_an_unknown_variable_is_an_error_that_names_it() -> None:
         ("CALLSTREAM_TOPIC_PREFIX", "calls"),
         ("CALLSTREAM_TOPIC_PREFIX", "calls /."),
         ("CALLSTREAM_WORKER_LISTEN", "8081"),
+        ("CALLSTREAM_WORKER_LISTEN", "127.0.0.1:65536"),
+        ("CALLSTREAM_KAFKA", "a:99999,b:9092"),
+        ("CALLSTREAM_KAFKA", "a:9092,b:99999"),
+        ("CALLSTREAM_DATA_DIR", "~nobody-of-this-name/data"),
+        ("CALLSTREAM_RULES", "~nobody-of-this-name/rules.toml"),
+        ("CALLSTREAM_GATEWAY_TLS", "~nobody-of-this-name/cert.pem,key.pem"),
         ("CALLSTREAM_PUBLIC_URL", "example.com"),
         ("CALLSTREAM_PUBLIC_URL", "https://example.test/#x"),
         ("CALLSTREAM_TRUSTED_PROXIES", "10.0.0.1/8"),
@@ -96,6 +102,11 @@ def test_an_unknown_variable_is_an_error_that_names_it() -> None:
 def test_a_value_that_cannot_be_used_is_an_error_that_names_the_variable(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name}={value} must|^{name}= is empty"):
         load({name: value})
+
+
+def test_a_file_in_a_home_that_is_not_known_cannot_be_read() -> None:
+    with pytest.raises(SettingsError, match=r"^CALLSTREAM_CONFIG=~nobody-of-this-name/x cannot be read"):
+        load({"CALLSTREAM_CONFIG": "~nobody-of-this-name/x"})
 
 
 @pytest.mark.parametrize("url", ["https://me:hush@proxy.example", "https://[::1", "https://a.example/v2?x=1"])

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stream.core.alerting.rules import DEFAULT_RULES, Rules, RulesError, read_rules
+from stream.service import setting_kinds as kinds
 from stream.service.errors import describe
 
 log = logging.getLogger("callstream.worker")
@@ -30,9 +31,9 @@ def load_rules(path: Path | None, ui_url: str = "") -> Rules:
 def rules_file(value: str) -> Path | None:
     """The path of a file of rules that can be used, from a setting's text.
 
-    Raises RulesError, which goes on behind the setting's text.
+    Raises ValueError or RulesError, which goes on behind the setting's text.
     """
-    path = Path(value).expanduser() if value else None
+    path = kinds.file_path(value) if value else None
     _rules_of(path)
     return path
 

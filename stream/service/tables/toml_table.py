@@ -47,5 +47,5 @@ def file_content(number: int, name: str, file: str) -> str:
     """What is in the file that the key `name` names. Raises ValueError."""
     try:
         return Path(file).expanduser().read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
         raise ValueError(f"table {number}: {name} cannot be read ({type(error).__name__})") from None

@@ -62,6 +62,10 @@ wait_s = 60
         ([{"name": "a", "type": "log", "url": SLACK}], "a sink of type log has no url"),
         ([{"name": "a", "type": "slack", "url": SLACK, "url_file": "x"}], "either url or url_file"),
         ([{"name": "a", "type": "slack", "url_file": "/none"}], "url_file cannot be read (FileNotFound"),
+        (
+            [{"name": "a", "type": "slack", "url_file": "~nobody-here/x"}],
+            "url_file cannot be read (RuntimeError",
+        ),
         ([{"name": "a", "type": "slack", "url": "ftp://planted"}], "url must be an http"),
         ([{"name": "a", "type": "slack", "url": f"{SLACK}?planted=1"}], "url must be an http"),
         ([WEBHOOK | {"secret": "planted"}], "secret must be whsec_ and base64 of 24 to 64 bytes"),
