@@ -8,10 +8,11 @@ from __future__ import annotations
 import importlib
 import os
 from importlib.metadata import version
+from typing import Any
 
 import click
 
-from stream.cli.support.exit_codes import EXIT_CODES
+from stream.cli.support.exit_codes import EXIT_CODES, INTERRUPTED
 
 COMMANDS = {
     "up": "Everything on this machine: broker, topics, roles, simulator.",
@@ -72,6 +73,12 @@ class LazyGroup(click.Group):
             module = FOLDER_OF.get(cmd_name, "") + cmd_name.replace("-", "_")
             command = importlib.import_module(f"stream.cli.{module}").command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise SystemExit(INTERRUPTED) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -21,7 +21,7 @@ import click
 import orjson
 
 from stream.broker import embedded
-from stream.cli.support.exit_codes import DONE, FAILED, INTERRUPTED, MISUSE, TERMINATED
+from stream.cli.support.exit_codes import DONE, FAILED, MISUSE, TERMINATED
 from stream.cli.support.incident_options import IncidentCommand, incident_options, rehearsal
 from stream.cli.support.progress import ProgressLine
 from stream.cli.support.run_options import FAILED_USUALLY, retry_waits, run_options
@@ -253,12 +253,9 @@ def command(
             search=LeakSearch(only_secrets=settings.privacy == "full"),
             metrics_and_logs=MetricsAndLogs(_metrics(settings), logs),
         )
-    try:
-        with exit_on_error(away=(CheckError, OSError), as_json=as_json):
-            work = _simulate(settings, options, webhooks, rest, check, rehearsed, quiet=as_json)
-            outcome = asyncio.run(_unless_terminated(work))
-    except KeyboardInterrupt:
-        raise SystemExit(INTERRUPTED) from None
+    with exit_on_error(away=(CheckError, OSError), as_json=as_json):
+        work = _simulate(settings, options, webhooks, rest, check, rehearsed, quiet=as_json)
+        outcome = asyncio.run(_unless_terminated(work))
     if outcome is None:
         raise SystemExit(TERMINATED if compare else DONE)
     if as_json:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from stream.cli.main import COMMANDS, main
-from stream.cli.support.exit_codes import EXIT_CODES
+from stream.cli.support.exit_codes import EXIT_CODES, INTERRUPTED
 
 
 def test_help_lists_every_command_and_imports_none() -> None:
@@ -56,3 +56,12 @@ def test_what_no_command_catches_is_told_without_its_text() -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("KeyError\n  at stream/cli/")
     assert "500555" not in done.stdout + done.stderr
+
+
+def test_ctrl_c_ends_any_command_with_its_own_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("stream.cli.topics.load", interrupted)
+    shown = CliRunner().invoke(main, ["topics"])
+    assert (shown.exit_code, shown.output) == (INTERRUPTED, "")

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from stream.archive.questions import ArchiveError, BadCursorError
 from stream.cli.query.reader import CallReader, NoAnswerError
-from stream.cli.support.exit_codes import INTERRUPTED, MISUSE, NO_ARCHIVE
+from stream.cli.support.exit_codes import MISUSE, NO_ARCHIVE
 from stream.cli.support.terminal import Fault, Misuse
 from stream.service import settings
 
@@ -38,8 +38,6 @@ def asked(job: Callable[[CallReader], Awaitable[Result]], *, as_json: bool = Fal
         raise Fault(str(error), NO_ARCHIVE, as_json=as_json) from None
     except BadCursorError as error:
         raise Misuse(f"--after: {error}") from None
-    except KeyboardInterrupt:
-        raise SystemExit(INTERRUPTED) from None
 
 
 async def _asked(chosen: settings.Settings, job: Callable[[CallReader], Awaitable[Result]]) -> Result:

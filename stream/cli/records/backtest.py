@@ -18,7 +18,7 @@ import msgspec
 from stream.backtest.comparison import SIDES, Side
 from stream.backtest.report import BacktestReport, lines_of
 from stream.backtest.run import Backtest, BacktestLimits, BacktestSpan, NothingRecordedError, run_backtest
-from stream.cli.support.exit_codes import DONE, FAILED, INTERRUPTED
+from stream.cli.support.exit_codes import DONE, FAILED
 from stream.cli.support.finite_range import FiniteRange
 from stream.cli.support.progress import ProgressLine
 from stream.cli.support.startup import exit_on_error, naming_obstacle, quiet_clients, required_bootstrap
@@ -90,17 +90,14 @@ def command(
     """
     quiet_clients()
     span = _span(since, until)
-    try:
-        with exit_on_error(RulesError, as_json=as_json):
-            chosen = load()
-            rules: dict[Side, Rules] = {
-                "current": load_rules(chosen.rules, chosen.ui_url),
-                "candidate": load_rules(candidate, chosen.ui_url),
-            }
-            limits = BacktestLimits(limit_s, memory_mb * MIB)
-            report = _found(chosen, rules, span, limits, frozenset(partitions), as_json=as_json)
-    except KeyboardInterrupt:
-        raise SystemExit(INTERRUPTED) from None
+    with exit_on_error(RulesError, as_json=as_json):
+        chosen = load()
+        rules: dict[Side, Rules] = {
+            "current": load_rules(chosen.rules, chosen.ui_url),
+            "candidate": load_rules(candidate, chosen.ui_url),
+        }
+        limits = BacktestLimits(limit_s, memory_mb * MIB)
+        report = _found(chosen, rules, span, limits, frozenset(partitions), as_json=as_json)
     if as_json:
         say(msgspec.json.encode(report).decode())
     else:
