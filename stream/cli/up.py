@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Any
 
@@ -162,7 +162,8 @@ class LocalStack:
             try:
                 fault = None if self._stop.is_set() else await self._work()
             finally:
-                self._say("Stopping (Ctrl-C again ends it at once) …")
+                with suppress(OSError):  # nobody reads it any more: `| head`
+                    self._say("Stopping (Ctrl-C again ends it at once) …")
                 await asyncio.gather(*(child.stop() for child in reversed(self._children)))
         if fault is not None:
             self._say(fault)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NoReturn
 
 import pytest
 from aiohttp import web
@@ -126,6 +127,41 @@ async def test_a_local_stack_whose_view_fails_says_so_and_ends_with_1(
     out = capsys.readouterr().out
     assert "The view ended unexpectedly: ValueError.\n" in out
     assert out.startswith("warning: CALLSTREAM_PUBLIC_URL is not set: a request's Host header chooses")
+
+
+async def test_roles_are_stopped_before_kafka_also_where_nobody_reads_what_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    class Child:
+        async def stop(self) -> None:
+            done.append("role stopped")
+
+    class Unread(LocalStack):
+        async def _work(self) -> str | None:
+            self._children = [Child()]  # type: ignore[list-item]
+            monkeypatch.setattr("stream.cli.up.say", closed)
+            closed()
+
+    def closed(*_: object) -> NoReturn:
+        raise BrokenPipeError
+
+    @asynccontextmanager
+    async def there(chosen: Settings, *, say: Callable[[str], None]) -> AsyncIterator[object]:
+        try:
+            yield SimpleNamespace(bootstrap="127.0.0.1:1")
+        finally:
+            done.append("broker stopped")
+
+    async def ensured(*_: object) -> list[str]:
+        return []
+
+    monkeypatch.setattr("stream.cli.up.embedded", there)
+    monkeypatch.setattr("stream.cli.up.ensured_topics", ensured)
+    with pytest.raises(BrokenPipeError):
+        await Unread(Settings(data_dir=tmp_path), rate=0, plain=True).run(None)
+    assert done == ["role stopped", "broker stopped"]
 
 
 async def test_a_directory_that_prometheus_cannot_have_is_said_before_a_role_starts(tmp_path: Path) -> None:

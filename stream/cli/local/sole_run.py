@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -29,20 +29,23 @@ def sole_run(directory: Path) -> Iterator[Callable[[Mapping[str, str]], None]]:
     """
     prepare(directory)
     path = directory / FILE
-    with file_errors(path), open_owned(path, os.O_RDWR | os.O_CREAT) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            pid = os.read(file, 20).decode("ascii", "replace").partition("\n")[0]
-            raise Fault(
-                f"`callstream up` runs in the data directory {directory} already (process {pid}): stop it, "
-                "or set CALLSTREAM_DATA_DIR to another directory"
-            ) from None
-        os.ftruncate(file, 0)
-        os.write(file, f"{os.getpid()}\n".encode())
+    with ExitStack() as stack:
+        with file_errors(path):
+            file = stack.enter_context(open_owned(path, os.O_RDWR | os.O_CREAT))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pid = os.read(file, 20).decode("ascii", "replace").partition("\n")[0]
+                raise Fault(
+                    f"`callstream up` runs in the data directory {directory} already (process {pid}): stop "
+                    "it, or set CALLSTREAM_DATA_DIR to another directory"
+                ) from None
+            os.ftruncate(file, 0)
+            os.write(file, f"{os.getpid()}\n".encode())
 
         def tell(addresses: Mapping[str, str]) -> None:
-            os.write(file, msgspec.json.encode(addresses))
+            with file_errors(path):
+                os.write(file, msgspec.json.encode(addresses))
 
         try:
             yield tell

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -55,6 +56,11 @@ def test_a_link_in_the_place_of_the_lock_is_not_followed(tmp_path: Path) -> None
         pass
     assert not isinstance(raised.value, Fault)
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_what_fails_during_a_run_is_not_laid_to_its_lock(tmp_path: Path) -> None:
+    with pytest.raises(BrokenPipeError), sole_run(tmp_path):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
 
 def test_a_run_tells_where_its_roles_are_until_it_ends(tmp_path: Path) -> None:
