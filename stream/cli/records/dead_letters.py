@@ -285,7 +285,7 @@ async def _show(opened: Opened, letter_id: str, privacy: Privacy | None) -> dict
         **_about(letter, privacy),
         "redriven": letter in notes,
         "value": text if letter.value is not None else None,
-        "headers": {name: shown(said.decode("utf-8", "replace")) for name, said in letter.own},
+        "headers": {name: shown(said) for name, said in letter.own_texts.items()},
     }
 
 

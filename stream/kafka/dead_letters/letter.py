@@ -6,6 +6,7 @@ of the same partition that were written back. So a repeated redrive knows what i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -27,6 +28,8 @@ REDRIVEN_FROM = "redriven_from"
 WHY = ("reason", "stage", "error", "source_topic", "source_partition", "source_offset")
 """The first headers of a dead letter; the record's own follow."""
 
+_OFFSETS = re.compile(rb"[0-9]{1,19}(?:,[0-9]{1,19})*")
+
 NO_TOPIC = "it was in no topic: the poller reads the resource again by itself"
 NO_DELIVERY = "it is not a delivery: the worker retries the call every hour"
 CUT = "its value was cut to fit: the original bytes are gone"
@@ -36,7 +39,7 @@ OTHER_KEY = "its key is not the call that its body names: the worker would refus
 
 
 class StoredLetter(NamedTuple):
-    """A dead letter. `at_us`: when it was written; `own`: the headers of the original record."""
+    """A dead letter. `at_us`: when it was written; `own`: the original record's headers, bytes or None."""
 
     topic: str
     partition: int
@@ -45,7 +48,7 @@ class StoredLetter(NamedTuple):
     key: bytes | None
     value: bytes | None
     why: dict[str, str]
-    own: list[tuple[str, bytes]]
+    own: list[tuple[str, Any]]
 
     @property
     def id(self) -> str:
@@ -56,6 +59,10 @@ class StoredLetter(NamedTuple):
         return utc(self.at_us)
 
     @property
+    def own_texts(self) -> dict[str, str]:
+        return {name: _text(said) for name, said in self.own}
+
+    @property
     def source(self) -> str:
         """The source that its envelope names, `unknown` where it names none."""
         try:
@@ -64,16 +71,21 @@ class StoredLetter(NamedTuple):
             return "unknown"
 
 
+def _text(said: bytes | None) -> str:
+    """Of a header, which may have no value."""
+    return (said or b"").decode("utf-8", "replace")
+
+
 class _Sourced(msgspec.Struct):
     source: str
 
 
 def read_letter(record: Any) -> StoredLetter | list[int]:
     """The letter in a record of the topic; of a note, the offsets of the letters that were written back."""
-    if len(record.headers) == 1 and record.headers[0][0] == NOTE:
-        return [int(offset) for offset in record.headers[0][1].split(b",")]
     headers = list(record.headers)
-    why = {name: said.decode("utf-8", "replace") for name, said in headers[: len(WHY)] if name in WHY}
+    if len(headers) == 1 and headers[0][0] == NOTE and _OFFSETS.fullmatch(headers[0][1] or b""):
+        return [int(offset) for offset in headers[0][1].split(b",")]
+    why = {name: _text(said) for name, said in headers[: len(WHY)] if name in WHY}
     return StoredLetter(
         record.topic,
         record.partition,

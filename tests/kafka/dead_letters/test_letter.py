@@ -23,7 +23,7 @@ OTHERS = b"twilio:CA" + b"9" * 32
 class Read(NamedTuple):
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: tuple[tuple[str, bytes | None], ...]
     topic: str = TOPICS.dead_letters
     partition: int = 3
     offset: int = 17
@@ -124,3 +124,20 @@ def test_an_error_of_our_own_is_told_and_stops_no_redrive(monkeypatch: pytest.Mo
 
     monkeypatch.setitem(letters.DECODERS, "twilio_status_callback", decode)  # type: ignore[arg-type]
     assert hopeless(letter(), TOPICS) == "this version cannot read it either (KeyError)"
+
+
+@pytest.mark.parametrize("headers", [(("x", None),), (("redriven", None),), (("redriven", b"1,"),)])
+def test_a_record_that_callstream_did_not_write_keeps_no_letter_from_being_read(
+    headers: tuple[tuple[str, bytes | None], ...],
+) -> None:
+    """A header of Kafka may have no value."""
+    foreign = read_letter(Read(None, None, headers))
+    assert isinstance(foreign, StoredLetter)
+    assert foreign.own == [*headers]
+    assert [*foreign.own_texts] == [headers[0][0]]
+
+
+def test_a_cause_may_have_no_value() -> None:
+    foreign = read_letter(Read(None, None, (("reason", None), ("x", b"1"))))
+    assert isinstance(foreign, StoredLetter)
+    assert (foreign.why, foreign.own_texts) == ({"reason": ""}, {"x": "1"})
