@@ -34,6 +34,9 @@ from stream.service.settings import PollerSettings
 JITTER = 0.1
 """An interval is longer by up to this share, so that pollers do not send their requests at the same time."""
 
+DAY_US = 86_400 * SECOND_US
+"""A `Date` so far before the watermark is of no clock: the provider's time has been there."""
+
 PRIORITY = "freshness"
 SUCCESS = "success"
 
@@ -164,7 +167,8 @@ class Windows:
         result = await read_span(resource, account, since_us, None, watermark_us, read)
         if not result.reached_end:
             return result.outcome, result.problem
-        if result.provider_us is not None and result.provider_us < watermark_us:
+        earliest_us = 0 if known is None else known.watermark_us - DAY_US
+        if result.provider_us is not None and earliest_us < result.provider_us < watermark_us:
             watermark_us = result.provider_us
             earlier_us, lost = next_pass(read_until_us, watermark_us, lookback_s, resource.max_lookback_s)
             if known is not None and earlier_us < since_us:

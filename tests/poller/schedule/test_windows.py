@@ -134,8 +134,8 @@ async def test_a_window_is_read_at_once_with_all_its_urls_and_its_watermark_is_t
 
 
 async def test_each_pass_starts_at_the_last_watermark_less_the_lookback() -> None:
-    clock = itertools.count(NOW_US, 1_000_000)
-    reader, store = FakeReader(), FakeStore()
+    reader, store, clock = FakeReader(), FakeStore(), itertools.count(NOW_US, 1_000_000)
+    reader.dates_us = [NOW_US, 0, NOW_US - 8760 * HOUR_US]  # as of a proxy without a clock: not believed
     windows = poller(reader, store, now_us=lambda: next(clock), poll_lookback_s=10)
     await windows.assign(ALL, 4)
     await until(lambda: len(store.history) >= 4)
