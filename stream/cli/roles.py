@@ -175,8 +175,6 @@ def _served(role: str, chosen: Settings, serve: Callable[[Settings], Awaitable[i
 def _exit(code: int) -> NoReturn:
     """Wait for no thread: it may wait for a database that does not answer, and has no limit of time."""
     logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
     os._exit(code)
 
 

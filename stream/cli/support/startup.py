@@ -207,9 +207,9 @@ async def ended(broker: Broker) -> tuple[str, bool]:
 async def _exit_with(broker: Broker, chosen: RoleSettings) -> None:
     """Exit when the broker ends: no role can stop cleanly without one."""
     sentence, of_the_disk = await ended(broker)
-    if chosen.log_format == "json":
-        log.critical("%s", sentence)
-    else:
-        _say(f"Error: {sentence}")
-    sys.stderr.flush()
+    with suppress(OSError):  # the log may be on the disk that is full
+        if chosen.log_format == "json":
+            log.critical("%s", sentence)
+        else:
+            _say(f"Error: {sentence}")
     os._exit(FAILED if of_the_disk else START_AGAIN)

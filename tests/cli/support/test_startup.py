@@ -252,6 +252,29 @@ def test_a_role_whose_broker_ends_says_so_at_every_level(log_format: str) -> Non
     assert (done.returncode, said) == (75, expected[log_format])
 
 
+ENDED = """
+import sys
+from stream.cli.roles import _exit
+try:
+    print("a line", file=sys.stderr)
+except OSError:
+    pass
+_exit(0)
+"""
+
+
+@pytest.mark.parametrize(("program", "code"), [(BROKER_ENDS, 75), (ENDED, 0)])
+def test_a_role_whose_log_is_on_a_full_disk_ends_with_its_code(program: str, code: int) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", program], stderr=full, check=False)
+    assert done.returncode == code
+
+
+def test_a_role_without_standard_output_ends_with_its_code() -> None:
+    command = ["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, ENDED]
+    assert subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
 UNCAUGHT = """
 import threading
 from stream.cli.support.startup import log_to_stderr
