@@ -267,3 +267,9 @@ def test_a_port_that_is_taken_is_replaced_and_the_role_is_named() -> None:
     assert found != f"127.0.0.1:{port}"
     free = found.rpartition(":")[2]
     assert said == [f"Port {port} is in use by another program; the worker is at port {free}."]
+
+
+def test_a_port_of_the_systems_choice_is_not_said_to_be_taken() -> None:
+    said: list[str] = []
+    assert free_address("worker", "127.0.0.1:0", said.append) != "127.0.0.1:0"
+    assert said == []
