@@ -45,6 +45,7 @@ from stream.cli.local.simulation import (
 from stream.cli.local.sole_run import sole_run
 from stream.cli.query.filters import NOT_ANSWERED
 from stream.cli.query.opening import archive_reader
+from stream.cli.support.exit_codes import DONE
 from stream.cli.support.finite_range import FiniteRange
 from stream.cli.support.incident_options import IncidentCommand, incident_options, lasts_s
 from stream.cli.support.startup import ended, ensured_topics, exit_on_error, quiet_clients
@@ -155,7 +156,14 @@ class LocalStack:
         for warning in service.warnings(GatewayCredentials.from_settings(self._settings)):
             if warning != service.NOBODY or not self._rate:  # the simulator brings its own
                 self._say(f"warning: {warning}")
-        async with embedded(self._settings, say=self._say) as broker:
+        async with AsyncExitStack() as stack:
+            broker = await unless(
+                self._stop, stack.enter_async_context(embedded(self._settings, say=self._say))
+            )
+            if broker is None:
+                # Do not wait for the thread that starts it: its supervisor sees us exit.
+                self._say("Stopped.")
+                os._exit(DONE)
             self._broker = broker
             self._settings = dataclasses.replace(self._settings, kafka=broker.bootstrap)
             await unless(self._stop, ensured_topics(self._settings))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -127,6 +130,36 @@ async def test_a_local_stack_whose_view_fails_says_so_and_ends_with_1(
     out = capsys.readouterr().out
     assert "The view ended unexpectedly: ValueError.\n" in out
     assert out.startswith("warning: CALLSTREAM_PUBLIC_URL is not set: a request's Host header chooses")
+
+
+SLOW_KAFKA = """
+import asyncio, sys, time
+from pathlib import Path
+from stream.broker import lifetime
+from stream.cli.up import LocalStack
+from stream.service.settings import Settings
+
+def start(*_, say, **__):
+    say("begins")
+    time.sleep(60)
+
+lifetime.start = start
+sys.exit(asyncio.run(LocalStack(Settings(data_dir=Path(sys.argv[1])), rate=0, plain=True).run(None)))
+"""
+
+
+def test_ctrl_c_does_not_wait_for_kafka_to_start(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SLOW_KAFKA, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        while process.stdout.readline() != "begins\n":
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+        assert process.stdout.read() == "Stopped.\n"
 
 
 async def test_roles_are_stopped_before_kafka_also_where_nobody_reads_what_is_said(
