@@ -91,7 +91,7 @@ def read_findings(file: Path) -> list[Finding]:
     for line in lines[-KEPT:]:
         try:
             found.append(msgspec.json.decode(line, type=Finding))
-        except msgspec.DecodeError:  # cut short, or of another version
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # damaged, or of another version
             continue
     return found
 

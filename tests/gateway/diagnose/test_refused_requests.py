@@ -252,3 +252,15 @@ async def test_however_a_path_is_spelled_it_is_one_finding_of_its_route(tmp_path
         await until(
             lambda: [one.path for one in read_findings(findings_file(tmp_path))] == ["/callbacks/twilio"]
         )
+
+
+async def test_a_damaged_file_keeps_no_diagnosis_from_being_kept(tmp_path: Path) -> None:
+    """Its other lines stay. It need not be text any more."""
+    queue = RefusedRequests(CREDENTIALS, tmp_path, every_s=0)
+    async with running(queue):
+        queue.offer(*refused(twilio_form(token="x")))
+        await until(lambda: len(read_findings(findings_file(tmp_path))) == 1)
+        with findings_file(tmp_path).open("ab") as opened:
+            opened.write(b'{"time": "\xff"}\n' + b"[" * 10_000 + b"\n")
+        queue.offer(*refused(unsigned()))
+        await until(lambda: len(read_findings(findings_file(tmp_path))) == 2)
