@@ -168,6 +168,7 @@ class Decompressor:
         self._max_bytes = max_bytes
         self._body = bytearray()
         self._started = False
+        self._first = b""
         self._bits = _WINDOW_BITS.get(encoding.strip().lower())
         self._inflater = None if self._bits is None else zlib.decompressobj(self._bits)
 
@@ -195,10 +196,11 @@ class Decompressor:
         if inflated is not None:
             if self._inflater.unused_data:
                 raise NoResponse("network_error", "the compressed response has data after its end")
+            self._first += chunk[: 1 - len(self._first)]  # a header of zlib has two bytes
             return inflated
         if self._bits != zlib.MAX_WBITS or self._body:
             raise NoResponse("network_error", "the response is not compressed as it says")
         # Some servers mean by `deflate` the bare stream, without the header that RFC 9110 8.4.1.2 requires.
         self._bits = -zlib.MAX_WBITS
         self._inflater = zlib.decompressobj(self._bits)
-        return self._inflate(chunk, room)
+        return self._inflate(self._first + chunk, room)
