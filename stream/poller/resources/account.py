@@ -67,15 +67,17 @@ def accounts(settings: PollerSettings) -> list[Account]:
     for one in [*settings.poll_accounts, *_general(settings)]:
         configured.setdefault((one.provider, one.id), one)
     per_provider = Counter(provider for provider, _ in configured)
-    names: Counter[str] = Counter()
+    names: set[str] = set()
     found = []
     for one in configured.values():
         is_only = per_provider[one.provider] == 1
         alias = one.alias or (settings.account_alias if is_only else masked_account(one.id))
-        account = _account(one, alias, settings)
-        names[account.name] += 1
-        times = names[account.name]
-        found.append(account if times == 1 else replace(account, alias=f"{alias}-{times}"))
+        account, times = _account(one, alias, settings), 1
+        while account.name in names:
+            times += 1
+            account = replace(account, alias=f"{alias}-{times}")
+        names.add(account.name)
+        found.append(account)
     return found
 
 

@@ -129,9 +129,12 @@ def test_the_base_urls_of_other_products_can_be_configured(product: str) -> None
 
 def test_two_accounts_of_a_provider_have_different_names() -> None:
     tables = tuple(
-        AccountSetting(provider="twilio", id=id_, alias="europe", secret="c") for id_ in ("AC1", "AC2")
+        AccountSetting(provider="twilio", id=id_, alias=alias, secret="c")
+        for id_, alias in (("AC1", "europe"), ("AC2", "europe"), ("AC3", "europe-2"), ("AC4", "europe"))
     )
-    assert [one.alias for one in accounts(Settings(poll_accounts=tables))] == ["europe", "europe-2"]
+    assert [one.alias for one in accounts(Settings(poll_accounts=tables))] == [
+        *("europe", "europe-2", "europe-2-2", "europe-3")
+    ]
 
 
 def test_no_secret_is_shown() -> None:
