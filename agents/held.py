@@ -44,14 +44,14 @@ _decode_head = msgspec.msgpack.Decoder(
 def load_head(stored: bytes) -> Head:
     """The head of a stored call, in little more than half of the time that all of it takes.
 
-    Raises msgspec.DecodeError.
+    Raises msgspec.DecodeError, UnicodeDecodeError.
     """
     return cast(Head, _decode_head(stored))
 
 
 def due_and_held(key: bytes, stored: bytes) -> tuple[int, tuple[Series, ...]]:
     """Of a call or scope in the store: the second from which a tick must look at it, and the series of gauges
-    that it is part of, once for each that it counts. Raises msgspec.DecodeError.
+    that it is part of, once for each that it counts. Raises msgspec.DecodeError, UnicodeDecodeError.
     """
     if is_scope(key):
         scope = load_scope(stored)

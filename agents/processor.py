@@ -98,7 +98,7 @@ class CallProcessor:
                     memory.subscriptions = load_subscriptions(stored)
                     continue
                 due_s, held = due_and_held(key, stored)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 # Its next delivery becomes a dead letter. It must not keep the partition from being assigned.
                 counts[f.PROCESSING_ERRORS, "ticks", type(error).__name__] += 1
                 continue

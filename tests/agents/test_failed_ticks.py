@@ -204,10 +204,15 @@ def test_a_batch_reports_from_when_a_tick_finds_something_and_how_much_its_ticks
 
 
 def test_an_unreadable_state_does_not_prevent_the_assignment_of_its_partition() -> None:
-    lane = Lane(states={b"twilio:CA-broken": b"\xc1 no state"})
+    before = Lane()
+    before.run(ended(("CA2",)))
+    account = load(stored := before.states[b"twilio:CA2"]).account or ""
+    damaged = stored.replace(account.encode(), b"\xff" * len(account))
+    lane = Lane(states={b"twilio:CA-broken": b"\xc1 no state", b"twilio:CA2": damaged})
     lane.run(ended(("CA1",)))
     assert lane.due == [(load(lane.states[b"twilio:CA1"]).due_s, b"twilio:CA1")]
-    assert lane.counted("processing_errors_total", agent="ticks", error="DecodeError") == 1
+    for error in ("DecodeError", "other"):
+        assert lane.counted("processing_errors_total", agent="ticks", error=error) == 1
 
 
 @given(deliveries, ticked_seconds, st.integers(1, 5), st.sampled_from((1, 2, 3, 250)))
