@@ -22,6 +22,7 @@ import orjson
 
 from stream.broker import embedded
 from stream.cli.support.exit_codes import DONE, FAILED, MISUSE, TERMINATED
+from stream.cli.support.finite_range import FiniteRange
 from stream.cli.support.incident_options import IncidentCommand, incident_options, rehearsal
 from stream.cli.support.progress import ProgressLine
 from stream.cli.support.run_options import FAILED_USUALLY, retry_waits, run_options
@@ -41,7 +42,7 @@ from stream.simulator.incidents import Rehearsal
 from stream.simulator.rest.throttle import ProviderLimit, ProviderLimits
 from stream.simulator.run import RestPlan, RunOutcome, run, traffic_for
 
-SHARE = click.FloatRange(0, 1)
+SHARE = FiniteRange(0, 1)
 TWILIO_RETRIES = "rc=3&rp=all&rt=5000"
 """What a status callback should have: Twilio's defaults retry neither a 5xx nor a time-out."""
 
@@ -49,11 +50,11 @@ TWILIO_RETRIES = "rc=3&rp=all&rt=5000"
 @click.command("simulate", cls=IncidentCommand)
 @click.option("--calls", type=click.IntRange(1), help="Number of call legs.  [default: 1000]")
 @click.option(
-    "--for", "seconds", type=click.FloatRange(0, min_open=True), help="Live calls for this many seconds."
+    "--for", "seconds", type=FiniteRange(0, min_open=True), help="Live calls for this many seconds."
 )
 @click.option("--forever", is_flag=True, help="Live calls until stopped.")
 @click.option(
-    "--rate", type=click.FloatRange(0), help="Deliveries a second; 0 is full speed.  [default: 0, live 50]"
+    "--rate", type=FiniteRange(0), help="Deliveries a second; 0 is full speed.  [default: 0, live 50]"
 )
 @click.option("--duplicates", type=SHARE, default=0.0, help="Share of the deliveries that come twice.")
 @click.option(
@@ -102,7 +103,7 @@ TWILIO_RETRIES = "rc=3&rp=all&rt=5000"
 )
 @click.option(
     "--retry-scale",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     default=1.0,
     show_default=True,
     help="Factor on the waits between attempts.",
@@ -122,13 +123,13 @@ TWILIO_RETRIES = "rc=3&rp=all&rt=5000"
 )
 @click.option(
     "--time-factor",
-    type=click.FloatRange(1, 3600),
+    type=FiniteRange(1, 3600),
     help="With --serve: make data available this many times sooner than the real providers do."
     "  [default: CALLSTREAM_TIME_FACTOR]",
 )
 @click.option(
     "--rest-rate",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     help="With --serve: requests a second of each provider; 429 above that.  [default: no limit]",
 )
 @click.option(
@@ -136,16 +137,14 @@ TWILIO_RETRIES = "rc=3&rp=all&rt=5000"
     type=click.IntRange(1),
     help="With --serve: concurrent requests of each provider; 429 above that.  [default: no limit]",
 )
-@click.option(
-    "--rest-latency", type=click.FloatRange(0), help="With --serve: delay of each response in seconds."
-)
+@click.option("--rest-latency", type=FiniteRange(0), help="With --serve: delay of each response in seconds.")
 @click.option("--rest-errors", type=SHARE, help="With --serve: share of the responses that are a 500.")
 @incident_options
 @click.option("--check", "compare", is_flag=True, help="Compare what comes out with what must come out.")
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     default=60.0,
     show_default=True,
     help="With --check: seconds without new records after which outputs count as missing.",

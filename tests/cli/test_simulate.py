@@ -35,6 +35,8 @@ def run(*arguments: str, **environment: str) -> Result:
         ["--calls", "5", "--for", "3"],
         ["--drop", "2"],
         ["--for", "5", "--rate", "0"],
+        ["--rate", "nan"],
+        ["--calls", "5", "--retry-scale", "inf"],
         ["--sources", "carrier_pigeon"],
         ["--start", "2026-03-02T10:00:00"],
         ["--failover", "http://127.0.0.1:8080"],
