@@ -265,7 +265,7 @@ def with_ports(pattern: str, what: str) -> Callable[[str], str]:
 
 
 origin = matching(r"(https?://[^\s?#@/]+(/[^\s?#@]*)?)?", URL)
-listen = with_ports(r".+:[0-9]{1,5}", "host:port")
+listen = with_ports(r"[^\s/?#@]+:[0-9]{1,5}", "host:port")
 servers = with_ports(r"([^\s,:]+:[0-9]{1,5}(,[^\s,:]+:[0-9]{1,5})*)?", "host:port, several with commas")
 # The dot at the end keeps two prefixes from sharing an application id.
 prefix = matching(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.", "letters, digits, - and _, with a dot at the end")

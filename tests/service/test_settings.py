@@ -69,6 +69,8 @@ def test_an_unknown_variable_is_an_error_that_names_it() -> None:
         ("CALLSTREAM_TOPIC_PREFIX", "calls"),
         ("CALLSTREAM_TOPIC_PREFIX", "calls /."),
         ("CALLSTREAM_WORKER_LISTEN", "8081"),
+        ("CALLSTREAM_WORKER_LISTEN", "http://127.0.0.1:8081"),
+        ("CALLSTREAM_WORKER_LISTEN", "127.0.0.1 :8081"),
         ("CALLSTREAM_WORKER_LISTEN", "127.0.0.1:65536"),
         ("CALLSTREAM_KAFKA", "a:99999,b:9092"),
         ("CALLSTREAM_KAFKA", "a:9092,b:99999"),
