@@ -49,7 +49,7 @@ from stream.cli.support.exit_codes import DONE
 from stream.cli.support.finite_range import FiniteRange
 from stream.cli.support.incident_options import IncidentCommand, incident_options, lasts_s
 from stream.cli.support.startup import ended, ensured_topics, exit_on_error, quiet_clients
-from stream.cli.support.terminal import Misuse, is_interactive, say
+from stream.cli.support.terminal import Fault, Misuse, is_interactive, say
 from stream.cli.watch.app import WatchApp
 from stream.cli.worker_processes import AUTO, process_count
 from stream.gateway import service
@@ -170,7 +170,7 @@ class LocalStack:
             try:
                 fault = None if self._stop.is_set() else await self._work()
             finally:
-                with suppress(OSError):  # nobody reads it any more: `| head`
+                with suppress(OSError, Fault):  # nobody reads it any more: `| head`
                     self._say("Stopping (Ctrl-C again ends it at once) …")
                 await asyncio.gather(*(child.stop() for child in reversed(self._children)))
         if fault is not None:

@@ -65,3 +65,16 @@ def test_ctrl_c_ends_any_command_with_its_own_exit_code(monkeypatch: pytest.Monk
     monkeypatch.setattr("stream.cli.topics.load", interrupted)
     shown = CliRunner().invoke(main, ["topics"])
     assert (shown.exit_code, shown.output) == (INTERRUPTED, "")
+
+
+def test_an_output_that_cannot_be_written_is_one_sentence() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "stream.cli", "verdicts"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    says = "standard output cannot be written: OSError: No space left on device (errno 28)"
+    assert (done.returncode, done.stderr) == (1, f"Error: {says}\n")

@@ -14,12 +14,21 @@ from typing import IO, Any
 import click
 
 from stream.cli.support.exit_codes import FAILED
+from stream.service.errors import describe
 from stream.service.untrusted import escaped, escaped_lines
 
 
 def say(*cells: str, err: bool = False, colour: str | None = None) -> None:
-    """One line: the cells, separated by tabs. On a terminal it has the colour, if any."""
-    click.echo(_coloured("\t".join(map(escaped, cells)), colour), err=err)
+    """One line: the cells, separated by tabs. On a terminal it has the colour, if any.
+
+    Raises Fault where standard output cannot be written, but BrokenPipeError where nobody reads it.
+    """
+    try:
+        click.echo(_coloured("\t".join(map(escaped, cells)), colour), err=err)
+    except OSError as error:
+        if err or isinstance(error, BrokenPipeError):
+            raise
+        raise Fault(f"standard output cannot be written: {describe(error)}") from None
 
 
 def label(word: str, colour: str, text: str) -> None:
