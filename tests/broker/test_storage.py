@@ -37,6 +37,25 @@ def test_a_java_that_fails_leaves_no_data_behind_and_its_words_are_told(tmp_path
     assert not logs.exists()
 
 
+def test_a_java_that_cannot_be_run_is_named(tmp_path: Path) -> None:
+    java = tmp_path / "java"
+    java.write_text("#!/no/loader/of/this/system\n")
+    java.chmod(0o755)
+    with pytest.raises(BrokerError, match=rf"^{java} cannot be run \(FileNotFoundError: .*CALLSTREAM_KAFKA"):
+        format_with(java, tmp_path / "kafka")
+
+
+def test_a_java_that_takes_too_long_to_format_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    java = tmp_path / "java"
+    java.write_text("#!/bin/sh\nexec sleep 20\n")
+    java.chmod(0o755)
+    monkeypatch.setattr("stream.broker.storage.FORMAT_LIMIT_S", 0.2)
+    with pytest.raises(BrokerError, match="did not format"):
+        format_with(java, tmp_path / "kafka")
+
+
 def test_a_cluster_id_never_looks_like_an_option() -> None:
     ids = {new_cluster_id() for _ in range(300)}
     assert len(ids) == 300
