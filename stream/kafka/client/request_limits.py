@@ -31,7 +31,6 @@ from aiokafka.protocol.api import Response
 from aiokafka.protocol.coordination import FindCoordinatorRequest
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
 from aiokafka.protocol.metadata import MetadataRequest
-from aiokafka.protocol.offset import OffsetRequest
 
 from stream.kafka.client import network_client
 
@@ -62,10 +61,6 @@ PRODUCER: Mapping[str, int] = {"request_timeout_ms": int(REQUEST_S * 1000)}
 CONSUMER: Mapping[str, int] = {**PRODUCER, "metadata_max_age_ms": 10_000}
 """Settings of every consumer. It asks every 10 s who leads, even without a failure: a former leader that was
 cut off answers fetches with nothing new, and never says that it no longer leads."""
-
-OFFSETS_GROUP = 2
-"""Beside aiokafka's own two groups, the connections on which offsets are asked for. A broker answers the
-requests of a connection in turn, and a fetch or a join waits there for records or members."""
 
 log = logging.getLogger("aiokafka")
 
@@ -141,8 +136,6 @@ class _Steering:
         Where a leader reports too few replicas, the metadata are refreshed: a leader that is cut off from the
         others keeps claiming to lead, and aiokafka would keep sending to it.
         """
-        if isinstance(request, OffsetRequest):
-            group = OFFSETS_GROUP
         try:
             if self._join_s is not None and isinstance(request, _WAITS_FOR_MEMBERS):
                 answer = await self._join(node, request, group)

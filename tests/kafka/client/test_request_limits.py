@@ -19,16 +19,13 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.api import Response
 from aiokafka.protocol.coordination import FindCoordinatorRequest
-from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.group import JoinGroupRequest, SyncGroupRequest
-from aiokafka.protocol.offset import OffsetRequest
 from aiokafka.protocol.produce import ProduceResponse_v5
 
 from stream.kafka.client.request_limits import (
     AVOID_S,
     JOINED_S,
     LONGEST_AVOID_S,
-    OFFSETS_GROUP,
     SLOW_FAILURE_S,
     steer,
     steer_member,
@@ -248,14 +245,6 @@ async def test_only_who_waits_for_the_group_s_other_members_waits_longer(kind: A
     await client.send(1, joins)
     await client.send(1, request())
     assert client.timeouts == [25.0, 5.0]
-
-
-async def test_a_question_about_offsets_waits_neither_behind_a_fetch_nor_behind_a_join() -> None:
-    client = Client()
-    await client.send(1, object.__new__(FetchRequest))
-    await client.send(1, object.__new__(JoinGroupRequest), group=ConnectionGroup.COORDINATION)
-    await client.send(1, object.__new__(OffsetRequest))
-    assert [group for _, group in client._conns] == [DEFAULT, ConnectionGroup.COORDINATION, OFFSETS_GROUP]
 
 
 @pytest.mark.parametrize(("code", "updates"), [(0, 0), (19, 1), (20, 1), (7, 0)])
