@@ -69,7 +69,7 @@ def tick(call: Call, now_us: int, policy: CallPolicy, subscribed: Iterable[int] 
             return _evict(call, "terminal_ttl", now_us, effects, policy)
         # Its settle window starts again, otherwise the call would be gone when its reads are answered.
         arrival.ended_us = now_us
-    if not call.ended and age_us >= int(policy.max_age_s * SECOND_US):
+    if not call.ended and age_us >= int(_max_age_s(call, policy) * SECOND_US):
         _count_verdict(call, lifecycle_of(call), effects)
         return _evict(call, "max_age", now_us, effects, policy)
     if not call.ended and not call.overdue and age_us >= int(policy.overdue_s * SECOND_US):
@@ -85,6 +85,14 @@ def tick(call: Call, now_us: int, policy: CallPolicy, subscribed: Iterable[int] 
         review(call, lifecycle_of(call), Occasion(now_us), effects, policy)
     call.due_s = next_due(call, policy)
     return Ticked(call, effects)
+
+
+def _max_age_s(call: Call, policy: CallPolicy) -> float:
+    """A call is never overdue that nothing says began: what is told of it may have come after its end, when
+    it had left the table, as the callback of a recording.
+    """
+    begun = call.lifecycle or call.fetches
+    return policy.max_age_s if begun else min(policy.overdue_s, policy.max_age_s)
 
 
 def answered(call: Call, result: FetchResult, now_us: int, updated_at: str, policy: CallPolicy) -> list[Any]:

@@ -64,6 +64,13 @@ def test_a_call_leaves_at_its_greatest_age_also_where_that_comes_before_it_is_ov
     assert (gone.call, gone.effects) == (None, [effects.CallEvicted("max_age")])
 
 
+def test_a_recording_that_comes_after_its_call_has_left_the_table_begins_no_overdue_call() -> None:
+    policy = CallPolicy(overdue_s=100, max_age_s=1000, polled=("twilio_call",))
+    call = tell([recording("RE1", "completed", "48", received_s=0.0)], policy=policy).call
+    gone = tick(call, START_US + 100_000_000, policy)
+    assert (gone.call, gone.effects) == (None, [effects.CallEvicted("max_age")])
+
+
 def test_a_missing_number_is_a_gap_after_its_grace_and_closed_by_the_delivery_that_brings_it() -> None:
     first, ringing, answered, _ = answered_call()
     told = tell([first, answered])

@@ -92,9 +92,10 @@ def test_a_telling_that_could_not_be_read_hides_no_lost_callback(order: tuple[in
     assert len([event for event in told.events if event.name == "error_logged"]) == 1
 
 
-def test_an_overdue_call_is_asked_for_as_before() -> None:
-    told = tell([BEGUN, REFUSED], policy=POLICY)
-    ticked = tick(told.call, START_US + 101_000_000, POLICY)
+@pytest.mark.parametrize("told_before", [[BEGUN], []])
+def test_an_overdue_call_is_asked_for_as_before(told_before: list[Delivery]) -> None:
+    told = tell([*told_before, REFUSED], policy=POLICY)
+    ticked = tick(told.call, told.call.arrival.first_us + 101_000_000, POLICY)
     request, alert = ticked.effects
     assert alert.rule.id == "call.no_terminal_event"
     assert (request.reason, request.attempt) == ("overdue", 1)
