@@ -12,10 +12,11 @@ from itertools import combinations
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from stream.core.call.lifecycle import Lifecycle
+from stream.core.call.lifecycle import Lifecycle, meaning
 from stream.core.call.state import Call
 from stream.core.call.timeline_entry import PROGRESS, TimelineEntry
 from stream.core.effects import StateConflict
+from stream.core.events import Event
 from stream.core.statuses import RANK
 from stream.core.timestamps import SECOND_US, utc
 
@@ -143,16 +144,35 @@ def _conflicts_of(call: Call, lifecycle: Lifecycle) -> list[dict[str, Any]]:
     return conflicts
 
 
-def newly_found(call: Call, conflicts: list[dict[str, Any]]) -> list[StateConflict]:
-    """The effects of conflicts not counted yet. Those of facts are counted when they are learned."""
-    if not conflicts:
+def newly_found(
+    call: Call, conflicts: list[dict[str, Any]], *, corrected: bool = False
+) -> list[StateConflict]:
+    """The effects of conflicts not counted yet. Those of facts are counted when they are learned.
+
+    `corrected`: the call was counted with another outcome, see `is_late_answer`.
+    """
+    if not conflicts and not corrected:
         return []
     arrival = call.arrival
     fields = {conflict["field"].partition(" ")[0] for conflict in conflicts}
+    if corrected:
+        fields.add("status")
     new = sorted(fields - {*call.disputed, *arrival.conflicts})
     if new:
         arrival.conflicts = (*arrival.conflicts, *new)
     return [StateConflict(call.provider, field) for field in new]
+
+
+def is_late_answer(call: Call, lifecycle: Lifecycle, effects: list[Any]) -> bool:
+    """Whether a delivery is the first to say that a call was answered, and its hangup means another outcome
+    then. `effects`: those of the delivery.
+    """
+    end = lifecycle.end
+    if end is None or end.entry.hangup is None:
+        return False
+    new = sum(type(one) is Event and one.status == "in-progress" for one in effects)
+    known = sum(entry.status == "in-progress" for entry in call.lifecycle)
+    return new == known > 0 and meaning(end.entry, answered=False)[1] != end.outcome
 
 
 def _may_disagree(call: Call) -> tuple[bool, bool]:

@@ -50,6 +50,11 @@ def test_a_hangup_before_its_answer_is_corrected_when_the_answer_comes(answered_
         ["answered"] if answered_first else ["no_answer", "answered"]
     )
     assert len(told.all_of(effects.CallEnded)) == 1
+    # A counter cannot go back: the correction of the outcome that was counted is a conflict.
+    corrections = [] if answered_first else [effects.StateConflict("telnyx", "status")]
+    assert told.all_of(effects.StateConflict) == corrections
+    again = tell([telnyx(telnyx_event("call.answered", "e3", 7)), answer, end], call=told.call, offset=2)
+    assert again.all_of(effects.StateConflict) == []
 
 
 @pytest.mark.parametrize(

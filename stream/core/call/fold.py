@@ -28,7 +28,7 @@ from stream.core.call.schedule import plan_ended, plan_lost
 from stream.core.call.state import NUMBER_OF, TIMELINE_CAP, Call, new_call
 from stream.core.call.timeline_entry import TimelineEntry, entry_of
 from stream.core.call.timers import NOT_A_CHILD, newly_told, parents_told
-from stream.core.conflicts import conflicts_of, newly_found
+from stream.core.conflicts import conflicts_of, is_late_answer, newly_found
 from stream.core.delivery.audit import with_sent
 from stream.core.effects import (
     ApplicationAnswered,
@@ -316,6 +316,7 @@ def _conclude(
     changes. What else changes is written when the call has been quiet for a while.
     """
     arrival = call.arrival
+    corrected = call.ended and is_late_answer(call, lifecycle, effects)
     if not call.ended:
         call.ended, call.overdue = True, False
         arrival.ended_us = envelope.received_us
@@ -335,7 +336,7 @@ def _conclude(
         )
         at_us, code = lifecycle.ended[0] or arrival.ended_us, next(iter(call.error_codes), None)
         effects += (ended, call_ended(call.key, ended, code, at_us, arrival.ended_us))
-    effects += newly_found(call, conflicts_of(call, lifecycle))
+    effects += newly_found(call, conflicts_of(call, lifecycle), corrected=corrected)
     told = decisive_hash(call, lifecycle)
     if told != arrival.told:
         arrival.told = told
