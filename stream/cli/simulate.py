@@ -147,7 +147,7 @@ TWILIO_RETRIES = "rc=3&rp=all&rt=5000"
     type=FiniteRange(0, min_open=True),
     default=60.0,
     show_default=True,
-    help="With --check: seconds without new records after which outputs count as missing.",
+    help="With --check: seconds without new records of its calls after which outputs count as missing.",
 )
 @click.option(
     "--log",

@@ -98,6 +98,7 @@ class Comparison:
     """Pass every event, call record, alert and dead letter, then ask for the report.
 
     `alone`: no other program writes to these topics, so a record of an unknown call is a difference too.
+    `records`: how many of the records that were passed are of this run.
     """
 
     def __init__(self, outputs: ExpectedOutputs, *, alone: bool = False) -> None:
@@ -120,6 +121,7 @@ class Comparison:
         self._seen_records: set[str] = set()
         self._found_alerts: dict[ExpectedAlert, _FoundEpisode] = {}
         self._seen_alerts: set[str] = set()
+        self.records = 0
         self.events_found = 0
         for call in outputs.expected():
             self._expect(call)
@@ -184,7 +186,9 @@ class Comparison:
         rule, scope, id_ = alert["rule"]["id"], alert["scope"]["id"], alert["id"]
         if (rule not in FACT_RULES and rule != FAILING) or BY_NUMBER in scope:
             return
-        if not any(account in scope for account in self._accounts) and not self._ours(scope):
+        if any(account in scope for account in self._accounts):
+            self.records += 1
+        elif not self._ours(scope):
             return
         said = f"{rule} of {scope} ({alert['state']}), alert {id_}"
         if id_ in self._seen_alerts:
@@ -297,6 +301,7 @@ class Comparison:
 
     def _ours(self, key: str) -> bool:
         if key in self._keys or self._alone:
+            self.records += 1
             return True
         self._report.others += 1
         return False

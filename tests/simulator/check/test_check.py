@@ -1,8 +1,26 @@
-"""When a check stops waiting. What it reads needs a broker: see test_kafka."""
+"""When a check stops waiting. That it reads what a broker has: see test_kafka."""
 
 from __future__ import annotations
 
-from stream.simulator.check.check import IdleTimeout
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from itertools import chain, repeat
+from typing import Any, NamedTuple
+
+import orjson
+import pytest
+
+from stream.kafka.client.connection import Connection
+from stream.kafka.partitions import TopicPartition
+from stream.simulator.calls.options import Options
+from stream.simulator.check.check import CheckOptions, IdleTimeout, check
+from stream.simulator.check.report import CheckReport
+from stream.simulator.run import output_topics
+from stream.simulator.traffic import Traffic
+from tests.simulator.outputs import Outputs, outputs_of
+
+TOPICS = output_topics("calls.")
 
 
 def waits(*moments: tuple[float, bool, bool, float]) -> list[bool]:
@@ -25,3 +43,69 @@ def test_silence_does_not_count_before_all_is_there_to_be_read() -> None:
 
 def test_when_all_is_there_little_silence_is_enough_whatever_is_owed() -> None:
     assert waits((5, True, True, 900), (6.9, False, True, 900), (7, False, True, 900)) == [False, False, True]
+
+
+class FoundRecord(NamedTuple):
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    partition: int = 0
+    offset: int = 0
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class FakeReader:
+    """Reads these records, some at a time."""
+
+    def __init__(self, records: Iterable[FoundRecord]) -> None:
+        self._records = iter(records)
+
+    async def __aenter__(self) -> FakeReader:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def read(self, timeout_ms: int) -> dict[TopicPartition, list[FoundRecord]]:
+        await asyncio.sleep(0.001)
+        found = defaultdict(list)
+        for _, record in zip(range(50), self._records, strict=False):
+            found[TopicPartition(record.topic, record.partition)].append(record)
+        return found
+
+    async def ends(self) -> None:
+        pass
+
+
+def written(outputs: Outputs) -> list[FoundRecord]:
+    """The records, each with its key."""
+    key_of = {TOPICS.alerts: lambda one: one["scope"]["id"]}
+    return [
+        FoundRecord(topic, key_of.get(topic, lambda one: one["key"])(one).encode(), orjson.dumps(one))
+        for topic, some in zip((TOPICS.events, TOPICS.ended, TOPICS.alerts), outputs, strict=True)
+        for one in some
+    ]
+
+
+def checked(
+    traffic: Traffic, records: Iterable[FoundRecord], monkeypatch: pytest.MonkeyPatch, **options: Any
+) -> CheckReport:
+    """The report of a check that reads these records. It must end within seconds."""
+    assert traffic.expected is not None
+    monkeypatch.setattr("stream.simulator.check.check.read_from", lambda *_, **__: FakeReader(records))
+    checking = check(
+        Connection("127.0.0.1:9"), TOPICS, traffic.expected, {}, CheckOptions(quiet_s=0.1, **options)
+    )
+    return asyncio.run(asyncio.wait_for(checking, 10))
+
+
+@pytest.mark.parametrize("all_there", [True, False])
+def test_what_others_write_for_ever_does_not_keep_it_waiting(
+    monkeypatch: pytest.MonkeyPatch, all_there: bool
+) -> None:
+    traffic, other = Traffic(Options(calls=20, seed=3)), Traffic(Options(calls=5, seed=4))
+    mine, of_another = written(outputs_of(traffic)), written(outputs_of(other))[0]
+    records = chain(mine if all_there else mine[1:], repeat(of_another))
+    report = checked(traffic, records, monkeypatch, timeout_s=0.3)
+    assert report.differences == ({} if all_there else {"event_missing": 1})
+    assert report.others > 0
