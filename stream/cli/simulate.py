@@ -21,6 +21,7 @@ import click
 import orjson
 
 from stream.broker import embedded
+from stream.cli.local.links import listeners, probed
 from stream.cli.support.exit_codes import DONE, FAILED, MISUSE, TERMINATED
 from stream.cli.support.finite_range import FiniteRange
 from stream.cli.support.incident_options import IncidentCommand, incident_options, rehearsal
@@ -154,7 +155,7 @@ TWILIO_RETRIES = "rc=3&rp=all&rt=5000"
     "logs",
     metavar="FILE",
     multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="With --check: also search this log of a role for numbers, names and secrets.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON, and nothing else on stdout.")
@@ -317,8 +318,5 @@ async def _simulate(
 
 def _metrics(settings: Settings) -> dict[str, str]:
     """Where each role with these settings serves its metrics."""
-    return {
-        "worker": f"http://{settings.worker_listen}/metrics",
-        "poller": f"http://{settings.poller_listen}/metrics",
-        "gateway": f"http://{settings.gateway_health_listen}/metrics",
-    }
+    at = probed(listeners(settings), polled=True, notified=True)
+    return {role: f"http://{address}/metrics" for role, address in at.items()}

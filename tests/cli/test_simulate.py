@@ -7,6 +7,7 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import orjson
@@ -14,12 +15,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from stream.broker.ports import free_port
+from stream.cli.main import ROLES
 from stream.cli.simulate import command
 from stream.kafka.topics import ensure
 from stream.service.settings import load
 from stream.simulator.calls.call import SourceRecord
 from tests.real_broker import RealBroker
 from tests.simulator.fake_gateway import PRIVATE, TOKEN, FakeGateway, running_gateway
+from tests.simulator.fake_reader import FakeReader
 
 GATEWAY = "http://127.0.0.1:8080"
 
@@ -40,6 +43,7 @@ def run(*arguments: str, **environment: str) -> Result:
         ["--sources", "carrier_pigeon"],
         ["--start", "2026-03-02T10:00:00"],
         ["--failover", "http://127.0.0.1:8080"],
+        ["--check", "--log", "no-such.log"],
     ],
     ids=" ".join,
 )
@@ -178,6 +182,45 @@ def test_a_check_without_its_broker_is_one_sentence_with_code_4(without_kafka: d
     result = run("--calls", "5", "--check", **without_kafka)
     said = "Error: the broker at 127.0.0.1:9 does not answer: KafkaConnectionError\n"
     assert (result.exit_code, result.stderr.splitlines(keepends=True)[-1]) == (4, said)
+
+
+@contextmanager
+def metrics_beside() -> Iterator[str]:
+    """The address of an HTTP server in a thread."""
+
+    class Metrics(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Metrics) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_the_metrics_of_every_role_are_searched(
+    without_kafka: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ends(*_: object) -> dict[object, int]:
+        return {}
+
+    monkeypatch.setattr("stream.simulator.run.end_offsets", ends)
+    monkeypatch.setattr("stream.simulator.check.check.read_from", lambda *_, **__: FakeReader(()))
+    with metrics_beside() as address:
+        listen = {
+            f"CALLSTREAM_{role.upper()}_LISTEN": address for role in (*ROLES, "gateway_health", "api_health")
+        }
+        said = run("--calls", "5", "--check", "--timeout", "0.1", "--json", **without_kafka, **listen)
+    looked_at = orjson.loads(said.stdout)["check"]["looked_at"]
+    assert {one for one in looked_at if "metrics" in one} == {f"the {role}'s metrics" for role in ROLES}
 
 
 @pytest.mark.broker

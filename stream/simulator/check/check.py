@@ -59,8 +59,8 @@ class OutputTopics(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckOptions:
-    """How to check: missing outputs count as missing `timeout_s` after the last record of the run's calls, and
-    `quiet_s` is how long to wait for duplicates after everything has come out. `progress` gets the events
+    """How to check: missing outputs count as missing `timeout_s` after the last record of the run's calls,
+    and `quiet_s` is how long to wait for duplicates after everything has come out. `progress` gets the events
     found and expected.
     """
 

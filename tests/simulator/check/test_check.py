@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Iterable
 from itertools import chain, repeat
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 import pytest
 
 from stream.kafka.client.connection import Connection
-from stream.kafka.partitions import TopicPartition
 from stream.simulator.calls.options import Options
 from stream.simulator.check.check import CheckOptions, IdleTimeout, check
 from stream.simulator.check.report import CheckReport
 from stream.simulator.run import output_topics
 from stream.simulator.traffic import Traffic
+from tests.simulator.fake_reader import FakeReader, FoundRecord
 from tests.simulator.outputs import Outputs, outputs_of
 
 TOPICS = output_topics("calls.")
@@ -43,38 +42,6 @@ def test_silence_does_not_count_before_all_is_there_to_be_read() -> None:
 
 def test_when_all_is_there_little_silence_is_enough_whatever_is_owed() -> None:
     assert waits((5, True, True, 900), (6.9, False, True, 900), (7, False, True, 900)) == [False, False, True]
-
-
-class FoundRecord(NamedTuple):
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    partition: int = 0
-    offset: int = 0
-    headers: tuple[tuple[str, bytes], ...] = ()
-
-
-class FakeReader:
-    """Reads these records, some at a time."""
-
-    def __init__(self, records: Iterable[FoundRecord]) -> None:
-        self._records = iter(records)
-
-    async def __aenter__(self) -> FakeReader:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
-
-    async def read(self, timeout_ms: int) -> dict[TopicPartition, list[FoundRecord]]:
-        await asyncio.sleep(0.001)
-        found = defaultdict(list)
-        for _, record in zip(range(50), self._records, strict=False):
-            found[TopicPartition(record.topic, record.partition)].append(record)
-        return found
-
-    async def ends(self) -> None:
-        pass
 
 
 def written(outputs: Outputs) -> list[FoundRecord]:
