@@ -106,9 +106,11 @@ class ArchiveRole:
                 if why != self._waits_for:
                     log.error("the archive's database does not answer, retrying (%s)", why)
                 self._waits_for = why
+                self.metrics.failed("database")
                 await asyncio.sleep(RETRY_S)
             else:
                 self._waits_for = None
+                self.metrics.goes_on()
 
     async def _retire(self) -> None:
         """Delete what is older than the retention, and say how old the oldest call is."""

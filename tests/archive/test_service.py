@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +253,23 @@ async def test_a_role_starts_without_its_database(
         await asyncio.to_thread(postgresql.start)
         await starting
         await until(lambda: ids_in(archive) == truth(records), "the archive has everything")
+
+
+async def test_a_role_whose_database_is_away_at_its_start_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "RETRY_S", 0.01)
+    file = tmp_path / "not-mounted-yet" / "archive.sqlite"
+    role = ArchiveRole(Settings(kafka="127.0.0.1:1", archive_url=f"sqlite:///{file}"))
+    up = partial(role.metrics.registry.get_sample_value, "callstream_archive_up")
+    starting = asyncio.create_task(role.start())
+    try:
+        await until(lambda: up() == 0, "what is refused is told")
+        file.parent.mkdir()
+        await starting
+        assert up() == 1
+    finally:
+        await role.close()
 
 
 async def test_what_is_older_than_the_retention_goes(

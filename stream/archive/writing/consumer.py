@@ -251,6 +251,7 @@ class ArchiveConsumer:
             else:
                 if self.trouble is not None:
                     log.info("the archive's database answers again")
+                    self._metrics.goes_on()
                 self.trouble = None
                 return done
         return None

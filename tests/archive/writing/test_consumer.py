@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from stream.archive.writing import consumer, same_topics
 from stream.archive.writing.consumer import ArchiveConsumer
@@ -87,7 +89,10 @@ class Group:
 
 
 class Database:
-    """What an ArchiveWriter has written. `fenced`: so many batches are refused."""
+    """What an ArchiveWriter has written.
+
+    - `fenced`: so many batches are refused. `away`: so often it does not answer where a partition begins.
+    """
 
     def __init__(self) -> None:
         self.offsets: dict[tuple[str, int], int] = defaultdict(int)
@@ -95,12 +100,15 @@ class Database:
         self.batches = 0
         self.durable_at: list[int] = []
         """After how many ids each durable batch came."""
-        self.fenced = 0
+        self.fenced = self.away = 0
         self.compared: set[tuple[str, int]] = set()
 
     def begin(
         self, partitions: Collection[tuple[str, int]], ids: Mapping[str, str]
     ) -> dict[tuple[str, int], int]:
+        if self.away:
+            self.away -= 1
+            raise OperationalError("", {}, ConnectionError())
         return {one: self.offsets[one] for one in partitions}
 
     def write(
@@ -217,6 +225,20 @@ async def test_the_offsets_from_which_it_begins_are_made_durable(group: Group) -
         await until(lambda: database.durable_at)
         await asyncio.sleep(0.1)
     assert database.durable_at == [0]
+
+
+async def test_a_database_that_answers_again_is_up_before_anything_is_written(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "RETRY_S", 0.1)
+    group.log.clear()
+    database = Database()
+    database.away = 1
+    async with running(database) as reader:
+        up = partial(reader._metrics.registry.get_sample_value, "callstream_archive_up")
+        await until(lambda: up() == 0)
+        await until(lambda: up() == 1)
+    assert database.ids == []
 
 
 async def test_what_was_read_ahead_before_a_rebalance_is_read_again(group: Group) -> None:
