@@ -70,8 +70,8 @@ def _archive() -> Sequence[AnyPanel]:
         ),
         lines(
             "Time since the last transaction",
-            "It grows while nothing is written.",
-            Query(f"time() - max({q.series('archive_last_write_timestamp_seconds')})", "last write"),
+            "It grows while nothing is written, and is empty where nothing was written since the start.",
+            Query(f"time() - (max({q.series('archive_last_write_timestamp_seconds')}) > 0)", "last write"),
             unit=SECONDS,
             width=6,
         ),

@@ -81,6 +81,16 @@ def test_every_query_goes_to_the_chosen_data_source(dashboard: dict[str, Any]) -
         assert len(set(references)) == len(references)
 
 
+def test_what_never_was_has_no_age(dashboard: dict[str, Any]) -> None:
+    """Its time is 0, and its age would be more than fifty years. A heartbeat that never was has no series."""
+    ages = [
+        query.expr
+        for query in expressions.panel_queries(dashboard, "1m")
+        if "time() - " in query.expr and "callstream_heartbeat_" not in query.expr
+    ]
+    assert [one for one in ages if "> 0" not in one] == []
+
+
 def test_every_variable_is_used_and_every_used_one_exists(dashboard: dict[str, Any]) -> None:
     text = json.dumps(list(expressions.panels(dashboard)))
     used = set(re.findall(r"\$\{?([a-z]\w+)\}?", text))
