@@ -191,7 +191,7 @@ _HANGUPS = (
         "medium",
         "The called party declined.",
         "M",
-        needs="sip_response_code:603 rang:2",
+        needs="sip_response_code:603 rang:2 disconnected_by:callee",
     ),
     _hangup("call_rejected", "unknown", "", "A person who declines and a block look alike.", "M"),
     _hangup(

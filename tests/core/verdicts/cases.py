@@ -318,6 +318,8 @@ MORE: dict[str, tuple[list[Delivery], str]] = {
     # Telnyx
     "rejected at once": (hangup("call_rejected", 603, after_s=0.6), "unknown"),
     "rejected after a while": (hangup("call_rejected", 603, after_s=8), "callee medium"),
+    "rejected after a while, not by the callee": (hangup("call_rejected", 603, by="unknown"), "unknown"),
+    "rejected after a while, given up by the caller": (hangup("call_rejected", 603, by="caller"), "unknown"),
     "rejected by Telnyx": (hangup("call_rejected", 403), "request medium"),
     "canceled without a row": (hangup("originator_cancel", 487, by="caller"), "application medium"),
     "caller gave up": (hangup("originator_cancel", 487, by="caller", direction="incoming"), "unknown"),

@@ -122,7 +122,7 @@ def test_every_row_is_one_that_can_be_read() -> None:
     context |= {"to:pstn", "to:device", "from:device", "rang:2", "rang:10", "media:person"}
     known = context | {f"{row.fact}:{value}" for row in TABLE for value in row.values.split()}
     known |= {f"media:{word}" for word in ("reconnected", "network-quality-warning-cleared")}
-    known |= {"request:2xx", "command:other", "q850_cause:102"}
+    known |= {"request:2xx", "command:other", "q850_cause:102", "disconnected_by:callee"}
     for row in TABLE:
         assert row.fault in FAULTS
         assert (row.confidence == "") == (row.fault == "unknown")
