@@ -207,6 +207,8 @@ def count_delivery(counts: BatchCounts, folded: Folded, first: Reading, envelope
         return
     if folded.result == "late":
         counts[f.EVENTS_OUT_OF_ORDER, source] += 1
+    if first.identity_rule == "1b" and "SequenceNumber" in first.event.attributes:  # one that was not read
+        counts[f.SEQUENCE_NUMBERS_UNREADABLE, source] += 1
     if first.occurred_us is not None:
         counts.times_us[source] += (first.occurred_us, envelope.received_us)
 

@@ -39,6 +39,15 @@ def test_an_answered_call_is_four_events_one_record_and_no_alert() -> None:
     assert list(lane.states) == [KEY]
 
 
+def test_a_sequence_number_of_another_format_is_applied_without_one_and_counted_once() -> None:
+    lane = Lane()
+    odd = [callback("ringing", number, second) for second, number in enumerate(("-1", "1e3", "\u0663", ""))]
+    some = lane.run(records([*odd, callback("initiated", "0", 9), callback("queued", None, 9), *odd]))
+    events = [one.json for one in to(TOPICS.events, some)]
+    assert [one["sequence_number"] for one in events] == [None] * 4 + [0, None]
+    assert lane.counted("sequence_numbers_unreadable_total", source=CALLBACKS) == 4
+
+
 def test_a_failed_call_raises_an_alert_by_scope_and_by_fingerprint_with_the_same_headers() -> None:
     some = Lane().run(records([callback("failed", "1", 3, SipResponseCode="503")]))
     (said,), (active,) = to(TOPICS.alerts, some), to(TOPICS.alerts_active, some)

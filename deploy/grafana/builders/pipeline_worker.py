@@ -119,9 +119,10 @@ def integrity() -> Sequence[AnyPanel]:
         lines(
             "Sequence gaps",
             "Missing sequence numbers: found, closed (by a late callback, or by a read), and expired. On "
-            "expired: run a poller.",
+            "expired: run a poller. `unreadable`: those of another format, which show no gaps.",
             Query(q.per_minute("sequence_gaps_detected_total", q.SOURCE), "found"),
             Query(q.per_minute("sequence_gaps_closed_total", q.SOURCE, by="by"), "closed: {{by}}"),
+            Query(f"{q.per_minute('sequence_numbers_unreadable_total', q.SOURCE)} > 0", "unreadable"),
             unit=PER_MINUTE,
             width=6,
         ),

@@ -46,6 +46,12 @@ EVENTS_OUT_OF_ORDER = counter(
     "Nothing, they are applied in order; a steep rise is a delay at the provider or at the proxy.",
     SOURCE,
 )
+SEQUENCE_NUMBERS_UNREADABLE = counter(
+    "sequence_numbers_unreadable_total",
+    "Events whose sequence number is not 1 to 9 digits: they are applied without one.",
+    "The provider writes another format: report it. Meanwhile, such callbacks show no gaps.",
+    SOURCE,
+)
 SEQUENCE_GAPS_DETECTED = counter(
     "sequence_gaps_detected_total",
     "Callbacks before a received one that are still absent after the grace period.",

@@ -69,6 +69,7 @@ def full_counts() -> BatchCounts:
     counts[f.EVENTS_PROCESSED, "unknown", "dead_lettered"] += 1
     counts[f.EVENTS_DEDUPLICATED, source, "sequence_number"] += 1
     counts[f.EVENTS_OUT_OF_ORDER, source] += 1
+    counts[f.SEQUENCE_NUMBERS_UNREADABLE, source] += 1
     counts[DEAD_LETTERS, "unknown", "unknown_source"] += 1
     counts[f.PROCESSING_ERRORS, "callbacks", "KeyError"] += 1
     counts.times_us[source] += (NOW_US - 700_000, NOW_US - 400_000)

@@ -12,6 +12,7 @@ CATALOGUE = {
     "callstream_events_processed_total": ("counter", "source result"),
     "callstream_events_deduplicated_total": ("counter", "source match"),
     "callstream_events_out_of_order_total": ("counter", "source"),
+    "callstream_sequence_numbers_unreadable_total": ("counter", "source"),
     "callstream_sequence_gaps_detected_total": ("counter", "source"),
     "callstream_sequence_gaps_closed_total": ("counter", "source by"),
     "callstream_sequence_gaps_open": ("gauge", "source"),
