@@ -43,7 +43,6 @@ from stream.cli.local.simulation import (
     simulated_pace,
 )
 from stream.cli.local.sole_run import sole_run
-from stream.cli.query.filters import NOT_ANSWERED
 from stream.cli.query.opening import archive_reader
 from stream.cli.support.exit_codes import DONE
 from stream.cli.support.finite_range import FiniteRange
@@ -51,6 +50,7 @@ from stream.cli.support.incident_options import IncidentCommand, incident_option
 from stream.cli.support.startup import ended, ensured_topics, exit_on_error, quiet_clients
 from stream.cli.support.terminal import Fault, Misuse, is_interactive, say
 from stream.cli.watch.app import WatchApp
+from stream.cli.watch.polling import failures
 from stream.cli.worker_processes import AUTO, process_count
 from stream.gateway import service
 from stream.gateway.receive.credentials import GatewayCredentials
@@ -279,8 +279,7 @@ class LocalStack:
     ) -> None:
         """Show the view, and stop when it is left. What it said is on the terminal afterwards, too."""
         reader = archive_reader(self._settings, awaited=True)
-        failed = CallFilter(outcome=NOT_ANSWERED)
-        view = self._view = WatchApp(reader, failed, figures, ui_url=ui_url, links=shown)
+        view = self._view = WatchApp(reader, failures(CallFilter()), figures, ui_url=ui_url, links=shown)
         view.title = "callstream up"
         try:
             await view.show()

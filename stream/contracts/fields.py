@@ -198,7 +198,8 @@ FIELDS: dict[str, Field] = {
     ),
     "CallRecord.conflicts": field("Fields on which sources disagree, sorted.", []),
     "CallRecord.verdict": field(
-        "Whose fault it was that the call did not succeed; null if it succeeded. It changes by revision.",
+        "Whose fault it was that the call did not succeed; null if it succeeded or lost a simultaneous dial. "
+        "It changes by revision.",
         None,
     ),
     "Verdict.fault": field("Whose fault it was; `unknown` where nothing says so.", "callee", enum=[*FAULTS]),

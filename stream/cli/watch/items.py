@@ -18,7 +18,8 @@ from stream.timeline.rows import moment_us
 EACH = 8
 """Calls of a verdict that are shown where they are grouped."""
 
-UNDECIDED = "no verdict yet"
+WITHOUT_VERDICT = "no fault"
+"""Of calls that were answered, and of those that lost a dial against one that was."""
 
 Alert = dict[str, Any]
 
@@ -72,9 +73,9 @@ def sections(state: WatchedState, wanted: str, *, grouped: bool, ui_url: str = "
     if not grouped:
         calls = _kept(map(of_call, state.failures), words)
         return [*shown, WatchSection(f"failed calls ({len(calls)})", calls)]
-    by_fault: dict[str, list[StoredCall]] = {fault: [] for fault in (*FAULTS, UNDECIDED)}
+    by_fault: dict[str, list[StoredCall]] = {fault: [] for fault in (*FAULTS, WITHOUT_VERDICT)}
     for call in state.failures:
-        by_fault.setdefault(call.fault or UNDECIDED, []).append(call)
+        by_fault.setdefault(call.fault or WITHOUT_VERDICT, []).append(call)
     for fault, of_it in by_fault.items():
         if calls := _kept(map(of_call, of_it), words):
             heading = f"{fault} ({len(calls)})"

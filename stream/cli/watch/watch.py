@@ -6,17 +6,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import click
-from msgspec.structs import replace
 
 from stream.archive.questions import CallFilter
 from stream.cli.local.links import listeners, page_url, probed
 from stream.cli.local.service_figures import ScrapedFigures
 from stream.cli.local.sole_run import addresses_of_run
-from stream.cli.query.filters import NOT_ANSWERED, call_filter, call_filter_options
+from stream.cli.query.filters import call_filter, call_filter_options
 from stream.cli.query.opening import asked
 from stream.cli.query.reader import CallReader
 from stream.cli.support.terminal import Misuse, is_interactive
 from stream.cli.watch.app import WatchApp
+from stream.cli.watch.polling import failures
 from stream.service import settings
 from stream.service.http.listening import is_this_machine
 
@@ -32,7 +32,7 @@ def command(**chosen: Any) -> None:
     if not is_interactive():
         raise Misuse("watch needs a terminal; `callstream calls` and `callstream alerts` do not")
     wanted = call_filter(**chosen)
-    asked(lambda reader: _watch(reader, wanted if wanted.outcome else replace(wanted, outcome=NOT_ANSWERED)))
+    asked(lambda reader: _watch(reader, failures(wanted)))
 
 
 async def _watch(reader: CallReader, wanted: CallFilter) -> None:

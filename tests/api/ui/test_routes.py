@@ -210,6 +210,17 @@ def test_the_page_of_a_forgotten_call_expects_nothing_of_it(tmp_path: Path) -> N
     assert "ended" not in page
 
 
+def test_a_leg_that_lost_a_dial_has_not_succeeded_and_is_nobody_s_fault(tmp_path: Path) -> None:
+    with an_archive(tmp_path) as (keeper, archive), client(archive, routes()) as site:
+        keeper.keep(replayed("simultaneous-dial"))
+        won, lost = (
+            text_of(site.get(call_path(f"twilio:CA{number:032}"), headers=bearer(ALL)).text)
+            for number in (2, 3)
+        )
+    assert "Verdict The call succeeded: there is no fault to find." in won
+    assert "Verdict It was dialled together with a call that was answered" in lost
+
+
 def test_an_archive_that_is_away_is_said_and_tried_again(
     archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:

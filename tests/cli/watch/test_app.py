@@ -11,6 +11,7 @@ from stream.archive.questions import AlertFilter, CallFilter, CallHistory, CallP
 from stream.cli.query.archive_reader import ArchiveCallReader
 from stream.cli.query.reader import NoAnswerError
 from stream.cli.watch.app import WatchApp
+from stream.cli.watch.polling import failures
 from stream.cli.watch.screens import CallScreen, ConditionScreen
 from tests.cli.query.stored import replayed_whole, stored
 from tests.cli.watch.views import FAILED, FixedFigures, first_line, lines, screen, settled, watching
@@ -35,6 +36,20 @@ async def test_calls_are_listed_by_verdict_and_enter_opens_the_timeline(tmp_path
         assert "callee (high): The called line was busy." in screen(pilot)
         await pilot.press("escape")
         assert not isinstance(pilot.app.screen, CallScreen)
+
+
+async def test_a_leg_that_lost_a_dial_is_listed_only_where_its_outcome_is_asked_for(tmp_path: Path) -> None:
+    with stored(tmp_path, "simultaneous-dial") as (_, reader):
+        seen = []
+        for wanted in (FAILED, failures(CallFilter(outcome=("canceled",)))):
+            app = WatchApp(reader, wanted, FixedFigures(), now=lambda: "12:00:05")
+            async with app.run_test(size=(80, 24)) as pilot:
+                await settled(pilot)
+                seen.append(lines(pilot)[1:])
+    assert seen == [
+        [],
+        ["# no fault (1)", "10:00:04 canceled  twilio:CA0000…000003 +15*******06 → +15*******05 SIP 487…"],
+    ]
 
 
 async def test_up_and_down_choose_and_left_leads_back(tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ from textual.widgets import OptionList, Static
 
 from stream.archive.questions import CallFilter
 from stream.cli.local.service_figures import ServiceFigures
-from stream.cli.query.filters import NOT_ANSWERED
 from stream.cli.watch.app import WatchApp
+from stream.cli.watch.polling import failures
 from tests.cli.query.stored import stored
 
 UNKNOWN = ServiceFigures()
-FAILED = CallFilter(outcome=NOT_ANSWERED)
+FAILED = failures(CallFilter())
 
 
 PAGES = "https://calls.test"
