@@ -43,6 +43,8 @@ RETRY_S, LONGEST_RETRY_S = 0.5, 15.0
 REJOIN_S = 15.0
 CLOSE_S = 5.0
 COMMIT_EVERY_S, COMMIT_S = 5.0, 2.0
+SILENT_S = 60.0
+"""A database that takes so long for one transaction is named as one that does not answer."""
 
 T = TypeVar("T")
 
@@ -241,10 +243,14 @@ class ArchiveConsumer:
         """Do something with the database, until it answers. None if the partitions were lost meanwhile."""
         failures = 0
         while assignment == self._assignment:
+            # A server that is frozen breaks no connection.
+            why = f"no answer in {SILENT_S:g} s"
+            silent = asyncio.get_running_loop().call_later(SILENT_S, self._in_trouble, why)
             try:
                 done = await self.in_thread(work)
             except SQLAlchemyError as error:
-                self._failed(error)
+                self._metrics.failed("database")
+                self._in_trouble(reason_of(error))
                 wait_s = min(RETRY_S * 2.0**failures, LONGEST_RETRY_S) * random.uniform(0.8, 1.2)
                 failures = min(failures + 1, 10)
                 await asyncio.sleep(wait_s)
@@ -254,11 +260,12 @@ class ArchiveConsumer:
                     self._metrics.goes_on()
                 self.trouble = None
                 return done
+            finally:
+                silent.cancel()
         return None
 
-    def _failed(self, error: SQLAlchemyError) -> None:
-        self._metrics.failed("database")
-        why = reason_of(error)
+    def _in_trouble(self, why: str) -> None:
+        self._metrics.stands_still()
         if why != self.trouble:
             log.error("the archive's database does not take what is written, retrying (%s)", why)
         self.trouble = why

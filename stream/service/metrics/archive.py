@@ -42,7 +42,8 @@ ARCHIVE_ERRORS = counter(
 )
 ARCHIVE_UP = gauge(
     "archive_up",
-    "1 while what is read is written, 0 since the last transaction failed, or while a topic is another one.",
+    "1 while what is read is written, 0 since the last transaction failed, while one takes longer than a "
+    "minute, or while a topic is another one.",
     "On 0: the log says why. What is not written stays in Kafka, and nothing is lost.",
 )
 ARCHIVE_LAST_WRITE = gauge(
@@ -97,7 +98,10 @@ class ArchiveMetrics(MetricRegistry):
     def failed(self, reason: str) -> None:
         self.count(ARCHIVE_ERRORS, reason)
         if reason != "fenced":
-            self.gauge(ARCHIVE_UP).set(0)
+            self.stands_still()
+
+    def stands_still(self) -> None:
+        self.gauge(ARCHIVE_UP).set(0)
 
     def goes_on(self) -> None:
         """What made nothing be written is over."""

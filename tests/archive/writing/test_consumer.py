@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -239,6 +240,23 @@ async def test_a_database_that_answers_again_is_up_before_anything_is_written(
         await until(lambda: up() == 0)
         await until(lambda: up() == 1)
     assert database.ids == []
+
+
+async def test_a_database_that_neither_answers_nor_fails_is_told_until_it_answers(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that is frozen keeps its connections. The role stayed ready."""
+    monkeypatch.setattr(consumer, "SILENT_S", 0.1)
+    database, thaws = Database(), threading.Event()
+    write = database.write
+    database.write = lambda *args, **more: write(*args, **more) if thaws.wait(LIMIT_S) else None  # type: ignore[method-assign, assignment]
+    async with running(database) as reader:
+        up = partial(reader._metrics.registry.get_sample_value, "callstream_archive_up")
+        await until(lambda: up() == 0)
+        assert reader.trouble == "no answer in 0.1 s"
+        thaws.set()
+        await until(lambda: up() == 1)
+        assert reader.trouble is None
 
 
 async def test_what_was_read_ahead_before_a_rebalance_is_read_again(group: Group) -> None:
