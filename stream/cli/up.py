@@ -3,7 +3,7 @@
 The broker (embedded, or that of the settings), the topics, a gateway, a worker, a poller, the archive,
 the API with its page, `notify` where a sink is configured, and the simulator that plays the providers: it
 sends webhooks to the gateway and serves the poller. With --observe Prometheus and Alertmanager, too.
-Ctrl-C stops everything cleanly in seconds; a second one kills it.
+Ctrl-C stops everything cleanly in seconds; a second one kills it. A terminal that is closed stops it, too.
 """
 
 from __future__ import annotations
@@ -151,6 +151,9 @@ class LocalStack:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._signalled)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+            # The terminal was closed. Shell and kernel may both send it: a second one does not kill.
+            loop.add_signal_handler(signal.SIGHUP, self._stop.set)
         if seconds is not None:
             loop.call_later(seconds, self._stop.set)
         for warning in service.warnings(GatewayCredentials.from_settings(self._settings)):

@@ -64,7 +64,7 @@ def after_the_view(terminal: PseudoTerminal) -> list[str]:
     return MODE.sub("", terminal.written().rpartition("\x1b[?1049l")[2]).replace("\r", "").splitlines()
 
 
-@pytest.mark.parametrize("leave", ["ctrl+c", "q", "SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("leave", ["ctrl+c", "q", "SIGINT", "SIGTERM", "SIGHUP"])
 def test_the_view_is_shown_until_it_is_left_and_the_terminal_is_as_before(leave: str, tmp_path: Path) -> None:
     with local_stack(tmp_path) as terminal:
         wait_until(lambda: VIEW in terminal.written(), "the view is shown", 40)
@@ -78,6 +78,8 @@ def test_the_view_is_shown_until_it_is_left_and_the_terminal_is_as_before(leave:
             terminal.press("q" if leave == "q" else "\x03")
         else:
             terminal.process.send_signal(signal.Signals[leave])
+            if leave == "SIGHUP":  # by the shell and by the kernel
+                terminal.process.send_signal(signal.SIGHUP)
         terminal.process.wait(20)
         assert not terminal.settings_changed()
         assert terminal.ended() == 0
