@@ -96,7 +96,12 @@ def test_what_was_there_for_a_while_need_not_be_read_but_comes_once(
     expected, outputs = served
     transient = [first(outputs.events, source="twilio_call", status="queued"), states(outputs, "partial")[0]]
     unread = [outputs.events.pop(at) for at in sorted(transient, reverse=True)]
+    counts = [{record["key"]: record for record in outputs.records}[one["key"]]["counts"] for one in unread]
+    for count in counts:
+        count["events"] -= 1
     assert compared(expected, outputs).ok
+    for count in counts:
+        count["events"] += 1
     outputs.events.extend([*unread, unread[0]])
     assert unread[0]["id"] in only_example(expected, outputs, "event_repeated")
 

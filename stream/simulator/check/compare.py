@@ -11,16 +11,15 @@ from typing import Any, NamedTuple
 
 from stream.core.sources import FETCHED_SOURCES, SOURCE_BY_NAME
 from stream.simulator.calls.planted import BY_NUMBER
-from stream.simulator.check.delivery_truth import said_of
-from stream.simulator.check.expected_outputs import (
+from stream.simulator.check.expected_call import (
     ExpectedAlert,
     ExpectedCall,
     ExpectedEvent,
-    ExpectedOutputs,
-    PossibleEvent,
-    expected_of,
+    facts_of,
     failing_endpoints,
+    to_second,
 )
+from stream.simulator.check.expected_outputs import ExpectedOutputs, PossibleEvent, expected_of
 from stream.simulator.check.report import CheckReport
 
 FACT_RULES = frozenset({"call.failed", "call.error_event"})
@@ -32,9 +31,6 @@ OF_NO_CALL = ":conference:"
 
 OVER = frozenset({"settled", "quiet", "recovered"})
 """Reasons to resolve an alert of something that was true."""
-
-FACTS = ("direction", "leg_id", "child_call_ids")
-"""What a call record says of a call beside its end, and the simulator knows."""
 
 READ_BY_CALL = frozenset(name for name in FETCHED_SOURCES if not SOURCE_BY_NAME[name].only_failures)
 """Sources that are read call by call and so can be complete; the others are read by time, or report only
@@ -75,7 +71,7 @@ def completeness_by_key(outputs: ExpectedOutputs) -> dict[str, Completeness]:
 
 class _FoundEnd(NamedTuple):
     """The newest record of a call's end. `fault`: what is wrong with its completeness; `facts`: what else it
-    says of the call, by the record's names.
+    says of the call, see `facts_of`.
     """
 
     revision: int
@@ -155,10 +151,12 @@ class Comparison:
             self._report.differ("event_unexpected", _event(event))
             return
         self.events_found += 1
-        wanted = (expected.key, expected.family, expected.status, expected.number)
-        found = (key, event["family"], event["status"], event["sequence_number"])
-        if wanted != found or (expected.name and expected.name != event["name"]):
-            self._report.differ("event_different", f"{_expected(expected)}: found {_event(event)}")
+        found = {**event, "occurred_at": to_second(event["occurred_at"])}
+        for name, said in _fields(expected).items():
+            if found[name] != said:
+                what = f"{_event(event)}: expected {name} {said}, found {found[name]}"
+                self._report.differ("event_different", what)
+                return
 
     def record(self, record: dict[str, Any]) -> None:
         """A record of the ended topic. The highest revision of a call is the one that counts."""
@@ -176,9 +174,8 @@ class Comparison:
             return
         wanted = self._completeness.get(key)
         fault = wanted.fault(record["completeness"]) if wanted is not None else None
-        facts = {name: record[name] for name in FACTS} | {"delivery": said_of(record)}
-        facts["fault"] = record["verdict"]["fault"] if record["verdict"] is not None else None
-        self._ended[key] = _FoundEnd(record["revision"], record["status"], record["outcome"], fault, facts)
+        said = facts_of(record)
+        self._ended[key] = _FoundEnd(record["revision"], record["status"], record["outcome"], fault, said)
         self._check_end(key)
 
     def alert(self, alert: dict[str, Any]) -> None:
@@ -243,9 +240,8 @@ class Comparison:
 
     def _facts(self, call: ExpectedCall) -> dict[str, Any]:
         children = sorted(self._children.get(call.key, ()))
-        facts = {"direction": call.direction, "leg_id": call.leg_id, "child_call_ids": children}
         lost = call.key in self._lost and call.parent is not None
-        facts |= {"fault": None if lost else call.fault}
+        facts = {**call.says, "child_call_ids": children, "fault": None if lost else call.fault}
         return facts if call.delivery is None else {**facts, "delivery": call.delivery}
 
     def report(self) -> CheckReport:
@@ -309,6 +305,12 @@ class Comparison:
 
 def _end(found: _FoundEnd) -> str:
     return f"{found.status} ({found.outcome}) in revision {found.revision}"
+
+
+def _fields(event: ExpectedEvent) -> dict[str, Any]:
+    """All that an event must say."""
+    found = {"key": event.key, "family": event.family, "status": event.status, **event.says}
+    return {**found, "sequence_number": event.number, **({"name": event.name} if event.name else {})}
 
 
 def _expected(event: ExpectedEvent) -> str:

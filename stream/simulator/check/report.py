@@ -18,7 +18,7 @@ KINDS: dict[str, str] = {
     "event_repeated": "events repeated",
     "event_different": "events with other contents",
     "call_missing": "calls without a record of their end",
-    "call_wrong": "calls with a wrong status, outcome, direction, leg or children",
+    "call_wrong": "calls whose last record says something else",
     "call_unexpected": "calls with a record of an end that no report said",
     "completeness_wrong": "calls whose last record has another completeness",
     "record_repeated": "call records repeated",

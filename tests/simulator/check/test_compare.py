@@ -80,12 +80,60 @@ def test_an_event_that_nobody_reported_is_named(expected: ExpectedOutputs, outpu
     assert "00000000-0000-5000-8000-000000000000" in only_example(expected, outputs, "event_unexpected")
 
 
-@pytest.mark.parametrize("field", ["status", "name", "sequence_number", "family"])
+@pytest.mark.parametrize(
+    ("family", "field"),
+    [
+        *(("progress", field) for field in ("status", "name", "sequence_number", "family", "occurred_at")),
+        *(("progress", field) for field in ("account", "call_id", "parent_call_id")),
+        *(("insights", field) for field in ("level", "edge", "occurred_at")),
+        *(("resource", field) for field in ("account", "call_id")),
+    ],
+)
 def test_an_event_that_says_something_else_is_named(
+    expected: ExpectedOutputs, outputs: Outputs, family: str, field: str
+) -> None:
+    event = outputs.events[first(outputs.events, family=family, provider="twilio")]
+    event[field] = "odd"
+    example = only_example(expected, outputs, "event_different")
+    assert event["key"] in example
+    assert "odd" in example
+
+
+@pytest.mark.parametrize("field", ["session_id", "occurred_at"])
+def test_an_event_of_telnyx_that_says_something_else_is_named(
     expected: ExpectedOutputs, outputs: Outputs, field: str
 ) -> None:
-    outputs.events[first(outputs.events, family="progress")][field] = "odd"
-    assert "odd" in only_example(expected, outputs, "event_different")
+    outputs.events[first(outputs.events, family="progress", provider="telnyx")][field] = "odd"
+    assert f"expected {field} " in only_example(expected, outputs, "event_different")
+
+
+@pytest.mark.parametrize("provider", ["twilio", "telnyx"])
+@pytest.mark.parametrize(
+    ("field", "odd"),
+    [
+        ("duration_s", 1000),
+        ("sip_response_code", 399),
+        ("ended_at", "2020-01-01T00:00:00.000000Z"),
+        ("parent_call_id", "other"),
+        ("direction", None),
+        ("conflicts", [{"field": "status", "values": [], "chosen": None}]),
+        ("counts", {"events": 1}),
+    ],
+)
+def test_a_record_that_says_something_else_of_its_call_is_named(
+    expected: ExpectedOutputs, outputs: Outputs, provider: str, field: str, odd: object
+) -> None:
+    newest = {one["key"]: one for one in outputs.records if one["provider"] == provider}
+    record = next(one for one in newest.values() if one["status"] == "completed")
+    record[field] = odd
+    name = "events" if field == "counts" else field
+    assert f"{record['key']}: expected {name} " in only_example(expected, outputs, "call_wrong")
+
+
+def test_a_record_of_another_account_is_named(expected: ExpectedOutputs, outputs: Outputs) -> None:
+    record = next(one for one in reversed(outputs.records) if one["provider"] == "twilio")
+    account, record["account"] = record["account"], "another"
+    assert f"expected account {account}, found another" in only_example(expected, outputs, "call_wrong")
 
 
 def test_a_wrong_final_status_is_named_with_what_was_expected(
