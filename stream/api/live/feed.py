@@ -20,12 +20,14 @@ from stream.api.live.positions import Positions
 from stream.api.live.selection import LiveRecord, LiveSelection
 from stream.api.live.subscription import Ending, LiveSubscription
 from stream.api.problems import unavailable
+from stream.core.privacy.masking import SHOWN_LEVELS
 from stream.kafka.client.connection import Connection
 from stream.kafka.errors import KafkaError
 from stream.kafka.partitions import TopicPartition
 from stream.kafka.topic_reader import ConsumerRecord, MissingTopicError, ends_of, read_from
 from stream.service.errors import describe
 from stream.service.log_once import LogOnce
+from stream.sources.fields import check_depth
 
 JOIN_S = 10.0
 """A subscriber waits that long for the feed to be connected."""
@@ -225,9 +227,12 @@ class LiveFeed:
                     one.offer(made)
 
     def _made(self, record: ConsumerRecord, position: str) -> LiveRecord | None:
-        """None of a tombstone, and of what is not an object: others than workers may write to a topic."""
+        """None of a tombstone, and of what is not an object or too deep: others than workers may write to a
+        topic.
+        """
         try:
             value = msgspec.json.decode(record.value) if record.value is not None else None
+            check_depth(value, SHOWN_LEVELS)
         except (ValueError, RecursionError):
             return None
         if not isinstance(value, dict):

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
+import msgspec
+
 from stream.archive.rows import (
     EventFields,
     RecordFields,
@@ -22,7 +24,9 @@ from stream.archive.rows import (
 )
 from stream.archive.store.statements import AlertValues
 from stream.core.forgetting import FORGET
+from stream.core.privacy.masking import SHOWN_LEVELS
 from stream.service.errors import describe
+from stream.sources.fields import check_depth
 
 T = TypeVar("T")
 
@@ -96,9 +100,12 @@ class DecodedBatch:
     def _read(self, one: TopicRecord, add: Callable[[bytes], T]) -> T | None:
         """A record that cannot be read is counted and skipped: the worker has validated it, so it is of
         another version, and to wait for it would stop the archive."""
+        value = one.value or b""
         try:
-            return add(one.value or b"")
-        except ValueError as error:
+            if value.count(b"[") + value.count(b"{") > SHOWN_LEVELS:
+                check_depth(msgspec.json.decode(value), SHOWN_LEVELS)
+            return add(value)
+        except (ValueError, RecursionError) as error:
             self.skipped[one.role] += 1
             log.warning(
                 "a record is skipped, it cannot be read: %s[%d] offset %d: %s",

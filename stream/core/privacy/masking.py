@@ -26,6 +26,8 @@ from stream.core.privacy.sensitive_names import Kind, kind_of, kind_of_header
 DEPTH_LIMIT = 32
 AROUND_A_BODY = 8
 """Levels around a body in what is shown of it, at most."""
+SHOWN_LEVELS = DEPTH_LIMIT + AROUND_A_BODY
+"""A record with more cannot be masked: it is not a worker's."""
 
 MAX_NESTING = 3
 """Levels of texts within texts (JSON in a form in JSON) that are parsed. Deeper ones are redacted."""

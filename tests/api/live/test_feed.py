@@ -143,6 +143,7 @@ async def test_those_who_wait_for_kafka_count_as_those_who_follow() -> None:
     [
         b'{"key": "\xff"}',
         b'{"key": ' + b"[" * 100_000,
+        b'{"key": "twilio:CA1", "account": "AC1", "status": "ringing", "x": ' + b"[" * 41 + b"]" * 41 + b"}",
         b'{"key": "twilio:CA1", "account": ["AC1"]}',
         b'{"key": "twilio:CA1", "account": "AC1", "status": {"is": "ringing"}}',
         b"[]",

@@ -21,6 +21,7 @@ from stream.archive.store import postgresql_statements
 from stream.archive.store.migrate import migrate
 from stream.archive.writing.decoded_batch import TopicRecord
 from stream.archive.writing.writer import ArchiveWriter, FencedError, OffsetRange
+from stream.core.privacy.masking import SHOWN_LEVELS
 from tests.archive.kept import Keeper, replayed, spans_of, values
 from tests.real_postgresql import RealPostgresql
 
@@ -189,11 +190,13 @@ def test_what_cannot_be_read_is_skipped_with_its_reason(
     keeper, archive = kept
     [good, *_] = values(replayed("amd"), "events")
     broken = [b"{", b"[]", b'{"id": 5}', orjson.dumps(good | {"received_at": "yesterday"}), b"\xff"]
+    for levels in (SHOWN_LEVELS, 100_000):
+        broken += [orjson.dumps(good)[:-1] + b', "x": ' + b"[" * levels + b"]" * levels + b"}"]
     with caplog.at_level(logging.WARNING):
         done = keeper.keep([("events", b"k", one) for one in [*broken, orjson.dumps(good)]])
-    assert (done.skipped["events"], done.rows["events"]) == (5, 1)
+    assert (done.skipped["events"], done.rows["events"]) == (7, 1)
     assert len(archive.calls(CallFilter()).items) == 1
-    assert len(caplog.records) == 5
+    assert len(caplog.records) == 7
     assert "calls.events.v1[0] offset 0" in caplog.text
 
 
