@@ -20,7 +20,7 @@ from stream.core.call.ownership import check_signer
 from stream.core.call.state import Call
 from stream.core.call.timers import Ticked, answered, child_found, sibling_answered, tick
 from stream.core.effects import ChildFound, SiblingAnswered
-from stream.core.events import DecodeError, Envelope, Origin, Reading
+from stream.core.events import UNDECODABLE, DecodeError, Envelope, Origin, Reading
 from stream.core.failures import error_logged
 from stream.core.fetches import FETCH_RESULT, FetchResult, result_of
 from stream.core.forgetting import FORGET, forget, forget_request
@@ -187,7 +187,7 @@ class CallFolder:
         """
         try:
             told = _read_relative(record.value or b"")
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNDECODABLE:
             raise DecodeError("invalid_field", "the link between two calls cannot be read") from None
         received_us = instant(told.received_at)
         if received_us is None:

@@ -27,7 +27,7 @@ from stream.core.call.identity_pages import is_page
 from stream.core.call.state import SEEN_CAP
 from stream.core.delivery.subscriptions import KEY as SUBSCRIPTIONS_KEY
 from stream.core.delivery.subscriptions import believed, load_subscriptions
-from stream.core.events import DecodeError, Envelope, Reading
+from stream.core.events import UNDECODABLE, DecodeError, Envelope, Reading
 from stream.core.fetches import FETCH_RESULT
 from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
@@ -98,7 +98,7 @@ class CallProcessor:
                     memory.subscriptions = load_subscriptions(stored)
                     continue
                 due_s, held = due_and_held(key, stored)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except UNDECODABLE as error:
                 # Its next delivery becomes a dead letter. It must not keep the partition from being assigned.
                 counts[f.PROCESSING_ERRORS, "ticks", type(error).__name__] += 1
                 continue

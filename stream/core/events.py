@@ -36,6 +36,10 @@ REMARKS: tuple[str, ...] = ("application", "callback", "other", "unreadable")
 """
 
 
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises where it cannot decode: also for a text that is not UTF-8, and for too many levels."""
+
+
 class DecodeError(ValueError):
     """A delivery that cannot be read: it becomes a dead letter.
 

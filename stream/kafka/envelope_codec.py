@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import msgspec
 import orjson
 
-from stream.core.events import DecodeError, Delivery, Envelope
+from stream.core.events import UNDECODABLE, DecodeError, Delivery, Envelope
 from stream.core.fetches import FETCH_RESULT
 from stream.core.forgetting import FORGET
 from stream.core.sources import SOURCES, TWILIO_STATUS_CALLBACK
@@ -93,7 +93,7 @@ def read_envelope(value: bytes | None) -> Envelope:
     decode = _decode_form if value.startswith(_STATUS_CALLBACK) else _decode
     try:
         envelope = decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return _decode_leniently(value)
     received_us = _canonical(envelope.received_at)
     if received_us is None:

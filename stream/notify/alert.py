@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from stream.core.alerting.alert import RETRACTED
-from stream.core.events import DecodeError
+from stream.core.events import UNDECODABLE, DecodeError
 from stream.core.identity import name_id
 from stream.core.timestamps import iso8601
 from stream.service.tables.notify_tables import RouteSetting
@@ -124,7 +124,7 @@ def read_alert(value: bytes | None) -> ReceivedAlert:
     """The alert in a record's value. Raises DecodeError."""
     try:
         alert = _decode(value or b"null")
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise DecodeError("invalid_field", f"not an alert ({type(error).__name__})") from None
     if iso8601(alert.starts_at) is None:  # Alertmanager would refuse all that is posted with it
         raise DecodeError("invalid_field", "an alert whose starts_at is not a time")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from stream.core.alerting.alert import RETRACTED
+from stream.core.events import UNDECODABLE
 
 GROUPS = 100
 """Different alerts that are remembered; beyond that the oldest is forgotten."""
@@ -68,7 +69,7 @@ def read_notice(value: bytes | None) -> AlertNotice | None:
     """The notice of a record's value; None if it is not an alert: any program may write there."""
     try:
         return _decode(value or b"")
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNDECODABLE:
         return None
 
 

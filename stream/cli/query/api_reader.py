@@ -20,6 +20,7 @@ from stream.archive.questions import (
     RecordPage,
 )
 from stream.cli.query.reader import NoAnswerError
+from stream.core.events import UNDECODABLE
 from stream.core.timestamps import utc
 from stream.service.errors import describe
 from stream.service.http.client import session
@@ -106,14 +107,14 @@ class ApiCallReader:
             raise NoAnswerError(f"{self._url} {_REFUSALS.get(status, f'answers with {status}')}")
         try:
             return await asyncio.to_thread(msgspec.json.decode, body, type=type_)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNDECODABLE:
             raise NoAnswerError(f"{self._url} does not answer like a query API of callstream") from None
 
     def _refused(self, body: bytes) -> Exception:
         """A parameter that the API refuses."""
         try:
             problem = msgspec.json.decode(body, type=_Problem)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNDECODABLE:
             problem = _Problem()
         if any(one.name == "after" for one in problem.invalid):
             return BadCursorError("not the cursor of a page")

@@ -21,6 +21,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from stream.core.events import UNDECODABLE
 from stream.core.timestamps import utc
 from stream.gateway.diagnose.signature_doctor import diagnose
 from stream.gateway.receive.credentials import GatewayCredentials
@@ -91,7 +92,7 @@ def read_findings(file: Path) -> list[Finding]:
     for line in lines[-KEPT:]:
         try:
             found.append(msgspec.json.decode(line, type=Finding))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # damaged, or of another version
+        except UNDECODABLE:  # damaged, or of another version
             continue
     return found
 

@@ -18,6 +18,7 @@ import msgspec
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import KafkaConnectionError
 
+from stream.core.events import UNDECODABLE
 from stream.service.errors import describe
 from stream.service.http.client import session
 
@@ -57,10 +58,6 @@ REASONS = frozenset(
     }
 )
 """Values of `error` in RFC 6749 5.2. No other text of an answer is shown."""
-
-
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What an answer that is not read raises."""
 
 
 class TokenError(KafkaConnectionError):
@@ -141,7 +138,7 @@ class ClientCredentials(AbstractTokenProvider):
                 return _DECODER.decode(body[:LARGEST_ANSWER])
         except (aiohttp.ClientError, OSError) as error:  # among them TimeoutError
             raise TokenError(f"the token URL does not answer ({describe(error)})") from None
-        except UNREADABLE:
+        except UNDECODABLE:
             raise TokenError("the token URL answers without a valid access_token or expires_in") from None
 
 
@@ -149,7 +146,7 @@ def _refusal(status: int, body: bytearray) -> TokenError:
     says = f"the token URL answers {status}"
     try:
         reason = msgspec.json.decode(body, type=_Refused).error
-    except UNREADABLE:
+    except UNDECODABLE:
         return TokenError(says)
     return TokenError(f"{says} ({reason})", reason) if reason in REASONS else TokenError(says)
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from stream.core.call.ownership import check_signer
-from stream.core.events import DecodeError
+from stream.core.events import UNDECODABLE, DecodeError
 from stream.core.fetches import FETCH_RESULT
 from stream.core.forgetting import FORGET
 from stream.core.timestamps import utc
@@ -67,7 +67,7 @@ class StoredLetter(NamedTuple):
         """The source that its envelope names, `unknown` where it names none."""
         try:
             return msgspec.json.decode(self.value or b"", type=_Sourced).source
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNDECODABLE:
             return "unknown"
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 import orjson
 
-from stream.core.events import DecodeError, Reading
+from stream.core.events import UNDECODABLE, DecodeError, Reading
 from stream.core.identity import content_hash, identify
 from stream.kafka.envelope_codec import (
     LETTER_LIMIT_BYTES,
@@ -221,5 +221,5 @@ def _canonical(row: bytes) -> bytes:
         return row
     try:
         return content_hash(msgspec.json.decode(row)).encode()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return row

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from stream.core.events import UNDECODABLE
 from stream.poller.resources.resource import PageError
 
 MAX_ROWS = 10_000
@@ -54,7 +55,7 @@ def decode(raw: bytes) -> Any:
     """None if it cannot be decoded."""
     try:
         return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return None
 
 
@@ -71,7 +72,7 @@ def _parts(raw: bytes, *, named: bool) -> list[tuple[str, bytes]]:
         found = list(_members(raw).items()) if named else [("", row) for row in _elements(raw)]
     except msgspec.ValidationError:
         raise PageError("not_an_object", "the page is JSON but not an object") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return _split(raw, named=named)
     if len(found) > MAX_ROWS:
         raise _too_many()

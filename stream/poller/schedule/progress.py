@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
+from stream.core.events import UNDECODABLE
 from stream.core.identity import name_id
 from stream.core.timestamps import iso8601, utc
 
@@ -156,7 +157,7 @@ def decode(key: bytes | None, value: bytes) -> Watermark | BackfillJob:
         raise UnreadableError("its key is neither a window's nor a backfill's")
     try:
         record = _DECODERS[kind].decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise UnreadableError(f"its value is not a {kind.decode()} ({type(error).__name__})") from None
     if record.key.encode() != key:
         raise UnreadableError("its value belongs to another key")

@@ -17,7 +17,8 @@ def test_an_alert_of_an_endpoint_names_the_call_that_showed_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, b"", b"7", b"{", b"{}", b'{"scope":1}', b'{"scope":{"id":null}}', b"\xff"]
+    "value",
+    [None, b"", b"7", b"{", b"{}", b'{"scope":1}', b'{"scope":{"id":null}}', b"\xff", b'{"x":' * 100_000],
 )
 def test_a_record_that_is_not_an_alert_is_not_a_notice(value: bytes | None) -> None:
     assert read_notice(value) is None

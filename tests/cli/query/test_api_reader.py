@@ -131,6 +131,7 @@ async def test_nothing_that_listens_is_one_sentence() -> None:
     [
         (200, b"<html>", "does not answer like a query API of callstream"),
         (200, b'{"items": 7}', "does not answer like a query API of callstream"),
+        (200, b'{"x":' * 100_000, "does not answer like a query API of callstream"),
         (404, b"", "is not a query API of callstream: it has no /v1/calls"),
         (503, b"", "cannot read its archive for now"),
         (500, b"", "answers with 500"),
