@@ -40,6 +40,9 @@ FIRST_CALL_S = 30.0
 """Between two looks for a first call."""
 
 RETRY_S = 5.0
+DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+"""What SQLite says of a file in which nothing can be deleted."""
+
 PAUSE_S = 0.05
 """Between two small deletions: batches are written meanwhile."""
 
@@ -164,7 +167,13 @@ def rebuild(chosen: ArchiveSettings) -> None:
         migrate(engine)
         empty(engine)
     except SQLAlchemyError as error:
-        raise ArchiveError(f"the archive's database does not answer ({reason_of(error)})") from None
+        why = reason_of(error)
+        if why.startswith(DAMAGED):
+            raise ArchiveError(
+                f"the archive's file is damaged ({why}): move it away, and start the role without --rebuild, "
+                "which writes a new one"
+            ) from None
+        raise ArchiveError(f"the archive's database does not answer ({why})") from None
     finally:
         engine.dispose()
 

@@ -69,11 +69,8 @@ def poller(verbose: bool) -> None:
 @verbose_option
 def archive(rebuild: bool, verbose: bool) -> None:
     """Keep events, call records and alerts in the database. SIGTERM or Ctrl-C stops it cleanly."""
-    if rebuild:
-        service = importlib.import_module("stream.archive.service")
-        with exit_on_error(ArchiveError):
-            service.rebuild(load())
-    _run("archive", verbose)
+    first = importlib.import_module("stream.archive.service").rebuild if rebuild else None
+    _run("archive", verbose, first=first)
 
 
 @click.group(invoke_without_command=True)
@@ -142,8 +139,14 @@ async def _tried(sink: str, chosen: NotifySettings) -> bool:
 
 
 def _run(
-    role: str, verbose: bool, environ: Mapping[str, str] = os.environ, process: int | None = None
+    role: str,
+    verbose: bool,
+    environ: Mapping[str, str] = os.environ,
+    process: int | None = None,
+    first: Callable[[Settings], object] | None = None,
 ) -> None:
+    """`first`: what is done before it waits for Kafka, or refuses the settings."""
+    first = first or _REFUSES.get(role)
     logs.install()
     with exit_on_error():
         chosen = load(environ)
@@ -152,8 +155,8 @@ def _run(
     serve = partial(_serve, role) if count == 1 else partial(supervise, count, verbose)
     try:
         with exit_on_error(TlsError, ArchiveError):
-            if role in _REFUSES:
-                _REFUSES[role](chosen)
+            if first is not None:
+                first(chosen)
             code = _served(role, chosen, serve)
             if role == "worker":
                 sys.exit(code)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -33,6 +37,24 @@ def test_a_file_that_is_no_database_is_said(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="does not answer: its file is not a database of SQLite"):
         archive.calls(CallFilter())
     archive.close()
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_rebuild_of_a_damaged_file_says_what_to_do_in_the_form_of_the_log(
+    log_format: str, tmp_path: Path
+) -> None:
+    (tmp_path / "archive.sqlite").write_text("of another program\n" * 100)
+    environ = {
+        **os.environ,
+        "CALLSTREAM_DATA_DIR": str(tmp_path),
+        "CALLSTREAM_KAFKA": "127.0.0.1:1",
+        "CALLSTREAM_LOG_FORMAT": log_format,
+    }
+    command = [sys.executable, "-m", "stream.cli", "archive", "--rebuild"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
+    said = json.loads(done.stderr)["message"] if log_format == "json" else done.stderr
+    assert "the archive's file is damaged (SQLITE_NOTADB): move it away" in said
+    assert done.returncode == 2
 
 
 def test_a_file_in_the_place_of_another_is_read(tmp_path: Path) -> None:
