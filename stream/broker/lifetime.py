@@ -10,8 +10,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,13 +90,23 @@ async def embedded(settings: RoleSettings, *, say: Say = _silent) -> AsyncIterat
         return
     with broker_file_errors(settings.data_dir):
         prepare(settings.data_dir)
-    broker = await asyncio.to_thread(
-        start, settings.data_dir / "broker", cache=settings.cache_dir, libs=settings.kafka_libs, say=say
-    )
+    starting: Future[Broker] = Future()
+
+    def begin() -> None:
+        starting.set_running_or_notify_cancel()
+        try:
+            directory, cache = settings.data_dir / "broker", settings.cache_dir
+            starting.set_result(start(directory, cache=cache, libs=settings.kafka_libs, say=say))
+        except Exception as error:  # noqa: BLE001  raised where the broker is awaited
+            starting.set_exception(error)
+
+    # Not in a thread of the loop's pool, for which a process waits at its end. The supervisor sees it end.
+    threading.Thread(target=begin, daemon=True).start()
+    broker = await asyncio.wrap_future(starting)
     try:
         yield broker
     finally:
-        # Not in a thread of the loop's pool: after a second Ctrl-C it would keep running.
+        # Here, for the same reason: after a second Ctrl-C a thread would keep running.
         broker.stop()
 
 

@@ -164,9 +164,8 @@ class LocalStack:
                 self._stop, stack.enter_async_context(embedded(self._settings, say=self._say))
             )
             if broker is None:
-                # Do not wait for the thread that starts it: its supervisor sees us exit.
                 self._say("Stopped.")
-                os._exit(DONE)
+                return DONE
             self._broker = broker
             self._settings = dataclasses.replace(self._settings, kafka=broker.bootstrap)
             await unless(self._stop, ensured_topics(self._settings))

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -57,7 +57,12 @@ def is_ready(name: str, at: Addresses) -> bool:
 
 @contextmanager
 def role(
-    name: str, directory: Path, bootstrap: str, at: Addresses | None = None, **more: str
+    name: str,
+    directory: Path,
+    bootstrap: str,
+    at: Addresses | None = None,
+    program: Sequence[str] = ("-m", "stream.cli"),
+    **more: str,
 ) -> Iterator[subprocess.Popen[bytes]]:
     environ = {
         **{key: value for key, value in os.environ.items() if not key.startswith("CALLSTREAM_")},
@@ -78,7 +83,7 @@ def role(
     }
     with (directory / f"{name}.out").open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "stream.cli", *ROLES[name]],
+            [sys.executable, *program, *ROLES[name]],
             env=environ,
             stdin=subprocess.DEVNULL,
             stdout=out,
@@ -128,6 +133,40 @@ def silent() -> Iterator[str]:
     """It takes connections and answers nothing, as a frozen broker."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         yield f"127.0.0.1:{listening.getsockname()[1]}"
+
+
+STARTING = """
+import sys, time
+from stream.broker import lifetime
+from stream.cli.main import main
+
+def start(*_, say, **__):
+    say("Starting Apache Kafka …")
+    time.sleep(60)
+
+lifetime.start = start
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "code"),
+    [
+        ("gateway", signal.SIGINT, 0),
+        ("worker", signal.SIGINT, 0),
+        ("up", signal.SIGINT, 0),
+        ("simulate", signal.SIGINT, 130),
+        ("simulate", signal.SIGTERM, 0),
+    ],
+)
+def test_what_starts_its_broker_waits_for_no_broker_when_it_is_stopped(
+    name: str, asked: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    with role(name, tmp_path, "", program=("-c", STARTING)) as process:
+        wait_until(lambda: "Starting" in said(tmp_path, name), "it starts a broker", 60)
+        process.send_signal(asked)
+        assert process.wait(10) == code
+    assert not any(word in said(tmp_path, name) for word in NEVER_SEEN)
 
 
 @pytest.mark.parametrize("broker_is", [nobody, silent])
