@@ -107,12 +107,15 @@ def _posted(labels: AlertLabels, group: FiringGroup, ends: datetime) -> dict[str
         "count": str(group.count),
         "runbook_url": links.get("runbook", ""),
     }
-    return {
+    posted: dict[str, Any] = {
         "labels": named,
         "annotations": {name: value for name, value in annotations.items() if value},
         "startsAt": group.starts_at,
         "endsAt": ends_at,
     }
+    if source := (newest[0].web_links.get("call") if newest else None):
+        posted["generatorURL"] = source
+    return posted
 
 
 def request(sink: SinkSetting, alerts: Sequence[dict[str, Any]]) -> SinkRequest:

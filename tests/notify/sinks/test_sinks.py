@@ -213,6 +213,18 @@ def test_alertmanager_is_told_what_fires_until_it_is_told_of_the_end() -> None:
     assert len(state.post("r")[0]) == 1
 
 
+def test_the_source_of_an_alert_at_alertmanager_is_the_call_that_it_links_to() -> None:
+    page = "https://calls.example.com/ui/calls/twilio%3ACA1"
+    state = AlertmanagerState([ROUTE], Clock())
+    for one in (
+        condition(links={"call": page}),
+        alert("twilio:CA2", starts_at=AT, links={"call": "javascript:x"}),
+    ):
+        state.observe(one.fingerprint, one)
+    posted, _ = state.post("r")
+    assert [found.get("generatorURL") for found in posted] == [page, None]
+
+
 def test_a_change_of_severity_ends_one_alert_and_begins_another() -> None:
     """Alertmanager knows an alert by its labels, and the severity is one."""
     state = AlertmanagerState([ROUTE], Clock())
