@@ -33,8 +33,8 @@ from stream.simulator.twilio.conference import TwilioConference, conferences_of
 
 FULL_SPEED_STEP_US = 20
 REPLAYED_SPAN_S = 300
-DELIVERIES_A_CALL, CALLBACKS_A_CALL = 16, 4
-"""Rough averages, used only to pace how fast calls begin."""
+DELIVERIES_A_CALL, CALLBACKS_A_CALL, STREAMED_A_CALL = 16, 4, 7
+"""Rough averages, used only to pace how fast calls begin. Event Streams come on top."""
 
 TEXML_BELOW = "1a"
 """In a run with TeXML, one in ten of Telnyx' calls is its: those whose session's id is below this."""
@@ -74,6 +74,8 @@ class Traffic:
         self._rng = seeded(options)
         self._accounts = run_accounts(options, self._rng)
         self._a_call = CALLBACKS_A_CALL if options.served else DELIVERIES_A_CALL
+        if "twilio_event_stream" in options.sources:
+            self._a_call += STREAMED_A_CALL
         self._heap: list[tuple[int, int, SimulatedCall, ProviderReport | None, int]] = []
         self._pushes = 0
         self._waiting: list[SimulatedCall] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
 from typing import Any
@@ -17,6 +18,7 @@ from stream.simulator.calls.options import (
     ALL_SERVED_SOURCES,
     ALL_SOURCES,
     CALLBACK_SOURCES,
+    OPTIONAL_SOURCES,
     POLLED_SOURCES,
     Options,
 )
@@ -188,9 +190,10 @@ def test_a_mark_takes_no_deliverys_place() -> None:
     assert {b.at_us - a.at_us for a, b in pairwise(records)} == {5000}
 
 
-def test_the_calls_of_a_served_finite_run_are_over_before_it_starts() -> None:
+@pytest.mark.parametrize("more", [(), OPTIONAL_SOURCES], ids=["usual", "all"])
+def test_the_calls_of_a_served_finite_run_are_over_before_it_starts(more: Sequence[str]) -> None:
     """A poller asks by time, and not for what is to come."""
-    traffic = Traffic(replace(SERVED, calls=1500))
+    traffic = Traffic(replace(SERVED, calls=1500, sources=SERVED.sources.union(more)))
     for _ in traffic:
         pass
     assert traffic.expected is not None
