@@ -40,8 +40,9 @@ route info messages
 verify_units() {
   local root said
   root=$(mktemp -d)
-  mkdir -p "$root/opt/callstream/bin" "$root/etc/systemd/system" "$root/usr/lib/systemd"
+  mkdir -p "$root/opt/callstream/bin" "$root/etc/systemd/system" "$root/usr/lib/systemd" "$root/bin"
   cp /bin/true "$root/opt/callstream/bin/callstream"
+  cp /bin/kill "$root/bin/"
   cp -r /usr/lib/systemd/system "$root/usr/lib/systemd/"
   cp deploy/systemd/*.service "$root/etc/systemd/system/"
   said=$(systemd-analyze verify --man=no --root="$root" callstream-{gateway,worker@1,poller,notify,archive,api}.service 2>&1)

@@ -53,6 +53,13 @@ def test_a_role_that_only_an_operator_can_mend_is_not_started_again(unit: Path) 
     assert values(unit, "SuccessExitStatus") == [str(TERMINATED)]
 
 
+def test_a_worker_alone_reads_its_rules_again_when_it_runs() -> None:
+    """systemd reloads no unit that is starting. A role that has no handler yet, or none at all, would end."""
+    assert {unit.name: values(unit, "ExecReload") for unit in UNITS if "ExecReload" in unit.read_text()} == {
+        "callstream-worker@.service": ["/bin/kill -HUP $MAINPID"]
+    }
+
+
 def test_all_units_are_hardened_alike() -> None:
     assert len({unit.read_text().partition("\n# No user")[2] for unit in UNITS}) == 1
 
