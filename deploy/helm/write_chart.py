@@ -40,7 +40,7 @@ ROLES = {
     "topics": RoleSettings,
 }
 
-FILES = {"kafka_ca_file", "kafka_cert_file", "kafka_key_file"}
+FILES = {"kafka_ca_file", "kafka_cert_file", "kafka_key_file", "rules"}
 """Settings that name a file, which the chart mounts from a Secret."""
 
 SET_BY_CHART = {

@@ -53,10 +53,11 @@ LISTENS = {
     "api": "api_health_listen",
 }
 SECRET = {about.name for about in fields(Settings) if about.metadata["secret"]}
-FILES = {"kafka_ca_file"}
+FILES = {"kafka_ca_file", "rules"}
 CONTENTS = {
     "poll_accounts": '[{"provider": "twilio", "id": "AC1", "secret": "planted"}]',
     "notify_sinks": '[{"name": "oncall", "type": "pagerduty", "secret": "planted"}]',
+    "rules": '[links]\ncall = "https://planted.example.com/{key}"',
     "archive_url": "postgresql://calls:planted@postgres/calls",
     "api_tokens": f"planted read * sha256:{'0' * 64}",
 }

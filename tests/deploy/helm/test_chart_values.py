@@ -67,6 +67,7 @@ def test_each_role_logs_in_as_its_own_user(tmp_path: Path) -> None:
         ("settings.twilio_auth_token=planted", "'twilio_auth_token' not allowed"),
         ("settings.instance_id=one", "'instance_id' not allowed"),
         ("settings.worker_processes=2", "'worker_processes' not allowed"),
+        ("settings.rules=/etc/rules.toml", "'rules' not allowed"),
         ("settings.kafkaa=kafka:9092", "'kafkaa' not allowed"),
         ("worker.replica=3", "'replica' not allowed"),
         ("secrets.twilio_auth_token=planted", "/secrets/twilio_auth_token"),

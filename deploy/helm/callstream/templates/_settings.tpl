@@ -33,7 +33,7 @@
   value: {{ include "callstream.text" $value | quote }}
 {{- end }}
 {{- range $name, $_ := $secrets }}
-- name: CALLSTREAM_{{ upper $name }}{{ if not (hasSuffix "_file" $name) }}_FILE{{ end }}
+- name: CALLSTREAM_{{ upper $name }}{{ if not (or (hasSuffix "_file" $name) (eq $name "rules")) }}_FILE{{ end }}
   value: /run/secrets/callstream/{{ $name }}
 {{- end }}
 {{- end -}}
