@@ -21,6 +21,7 @@ from deploy.grafana.builders.__main__ import files
 from stream.cli.main import main
 from stream.service.metrics.catalogue import ROLES
 from stream.service.metrics.family import SHARED
+from tests.tree import ROOT
 
 DASHBOARDS = {
     path.stem: json.loads(path.read_text()) for path in sorted(expressions.DASHBOARDS.glob("*.json"))
@@ -113,6 +114,12 @@ def test_panels_fill_their_lines_and_have_numbers_of_their_own(dashboard: dict[s
 def test_titles_and_addresses_are_unique() -> None:
     assert len({one["title"] for one in DASHBOARDS.values()}) == len(DASHBOARDS)
     assert {one["uid"] for one in DASHBOARDS.values()} == DASHBOARDS.keys()
+
+
+@pytest.mark.parametrize("page", ["docs/alert-rules.md", "stream/core/alerting/rules.toml"])
+def test_the_example_of_a_link_opens_the_dashboard_of_one_call(page: str) -> None:
+    ((uid, name),) = re.findall(r"/d/([\w-]+)\?var-(\w+)=", (ROOT / page).read_text())
+    assert name in {variable["name"] for variable in DASHBOARDS[uid]["templating"]["list"]}
 
 
 def test_the_commands_on_a_dashboard_are_those_of_callstream(dashboard: dict[str, Any]) -> None:
