@@ -203,13 +203,18 @@ class Poller:
         queued = self._dispatcher.waiting(account)
         state = state._replace(waiting={name: at + queued[name] for name, at in state.waiting.items()})
         readable = {source for source in self._sources if source.startswith(account.provider)}
-        forbidden = set(self._reader.forbidden.sources(account))
+        forbidden = set(self._forbidden_to(account))
         return state._replace(state="refused") if readable and readable <= forbidden else state
+
+    def _forbidden_to(self, account: Account) -> list[str]:
+        """The sources that the account may not read. On standby none: another poller knows what is true."""
+        is_standby = self.limiters.of(account).state().state == "standby"
+        return [] if is_standby else self._reader.forbidden.sources(account)
 
     def _forbidden(self) -> list[tuple[str, str, bool]]:
         """Each source of each account (its alias), and whether the account may not read it."""
         return [
-            (source, account.alias, source in self._reader.forbidden.sources(account))
+            (source, account.alias, source in self._forbidden_to(account))
             for account in self.accounts
             for source in self._sources
             if source.startswith(account.provider)
@@ -231,7 +236,7 @@ class Poller:
         return ready(
             self._producer.trouble(),
             [(one.name, self._state(one).state) for one in self.accounts],
-            [(one.name, source) for one in self.accounts for source in self._reader.forbidden.sources(one)],
+            [(one.name, source) for one in self.accounts for source in self._forbidden_to(one)],
             self._backlog.notes(),
         )
 

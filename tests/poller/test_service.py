@@ -71,6 +71,7 @@ def test_an_account_that_may_read_nothing_at_all_is_refused() -> None:
         Settings(kafka="127.0.0.1:1", telnyx_api_key="k", poll_sources=("telnyx_call_event", "twilio_call"))
     )
     (account,) = poller.accounts
+    poller.limiters.own(lambda _: True)
     states = [poller._state(account).state]
 
     def shown() -> float | None:
@@ -80,8 +81,13 @@ def test_an_account_that_may_read_nothing_at_all_is_refused() -> None:
     for source in ("telnyx_webhook_delivery", "telnyx_call_event"):
         poller._reader.forbidden.report(account, source, 0, "auth_error", 0.0, forbidden=True)
         states.append(poller._state(account).state)
-    assert states == ["standby", "standby", "refused"]
+    assert states == ["running", "running", "refused"]
     assert shown() == 1
+    assert "it may not read telnyx_call_event" in str(poller.ready())
+    poller.limiters.own(lambda _: False)  # the poller that has the account now may have been allowed to
+    assert (poller._state(account).state, shown()) == ("standby", 0)
+    assert "may not read" not in str(poller.ready())
+    poller.limiters.own(lambda _: True)
     poller._reader.forbidden.report(account, "telnyx_call_event", 0, "empty", 0.0)
     assert shown() == 0
 
