@@ -91,7 +91,9 @@ class ArchiveRole:
             ArchiveWriter(self._engine),
             self.metrics,
         )
-        self._waits_for: str | None = "not asked yet"
+        self._is_migrated = False
+        self._trouble: str | None = None
+        """Why the tables cannot be brought up to date; None where they can."""
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
     async def start(self) -> None:
@@ -101,18 +103,18 @@ class ArchiveRole:
         self.tasks["the archive's retention"] = asyncio.create_task(self._retire())
 
     async def _migrate(self) -> None:
-        while self._waits_for is not None:
+        while not self._is_migrated:
             try:
                 await asyncio.to_thread(migrate, self._engine)
             except SQLAlchemyError as error:
                 why = reason_of(error)
-                if why != self._waits_for:
+                if why != self._trouble:
                     log.error("the archive's database does not answer, retrying (%s)", why)
-                self._waits_for = why
+                self._trouble = why
                 self.metrics.failed("database")
                 await asyncio.sleep(RETRY_S)
             else:
-                self._waits_for = None
+                self._is_migrated, self._trouble = True, None
                 self.metrics.goes_on()
 
     async def _retire(self) -> None:
@@ -146,8 +148,10 @@ class ArchiveRole:
 
     def ready(self) -> tuple[bool, Sequence[str]]:
         """Whether the database takes what is written, and the group has told this member its partitions."""
-        waits_for = self._waits_for or self._consumer.trouble
-        reasons = [f"the archive's database does not answer ({waits_for})"] if waits_for else []
+        trouble = self._trouble or self._consumer.trouble
+        reasons = [f"the archive's database does not answer ({trouble})"] if trouble else []
+        if not self._is_migrated and not trouble:
+            reasons.append("the archive's tables are being brought up to date")
         if (other := self._consumer.topics.other) is not None:
             reasons.append(f"the archive was written from other topics ({other})")
         if not self._consumer.is_assigned.is_set():

@@ -262,12 +262,15 @@ async def test_a_role_whose_database_is_away_at_its_start_says_so(
     file = tmp_path / "not-mounted-yet" / "archive.sqlite"
     role = ArchiveRole(Settings(kafka="127.0.0.1:1", archive_url=f"sqlite:///{file}"))
     up = partial(role.metrics.registry.get_sample_value, "callstream_archive_up")
+    assert role.ready()[1][0] == "the archive's tables are being brought up to date"
     starting = asyncio.create_task(role.start())
     try:
         await until(lambda: up() == 0, "what is refused is told")
+        assert role.ready()[1][0] == "the archive's database does not answer (SQLITE_CANTOPEN)"
         file.parent.mkdir()
         await starting
         assert up() == 1
+        assert role.ready()[1] == ["the consumer group has not assigned partitions yet"]
     finally:
         await role.close()
 
