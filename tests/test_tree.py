@@ -96,17 +96,19 @@ def test_a_file_begins_with_what_it_is() -> None:
         ({"first": 1000, "second": 950}, "first"),
         ({"first": 1000, "second": 800, "third": 790}, "second"),
         ({"first": 0, "second": 2000}, "second"),
+        ({"busy": 1000, "second": 950}, "busy"),
     ],
 )
 def test_make_takes_the_first_interpreter_or_one_that_is_clearly_faster(
     tmp_path: Path, took_us: dict[str, int], chosen: str
 ) -> None:
-    """Stand-ins that say what the loop took, 0 for one that does not fit."""
+    """Stand-ins that say what the loop took, 0 for one that does not fit, twice as much at first if busy."""
     for name, us in took_us.items():
         stand_in = tmp_path / name
         stand_in.write_text(
             '#!/bin/sh\ncase "$1" in\n'
-            f"-c) test {us} -gt 0 && echo {us} ;;\n"
+            f"-c) test {us} -gt 0 || exit 1\n"
+            f'[ {name} = busy ] && mkdir "$0.turn" 2>/dev/null && echo {2 * us} || echo {us} ;;\n'
             f'-m) mkdir -p "$3/bin" && echo {name} > "$3/bin/python" ;;\nesac\n'
         )
         stand_in.chmod(0o755)
