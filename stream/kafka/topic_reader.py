@@ -20,6 +20,7 @@ from stream.kafka.client.connection import Connection
 from stream.kafka.client.fetch_sessions import FetchSessions
 from stream.kafka.client.network_client import ignore_failures
 from stream.kafka.client.producers import drop, idempotent
+from stream.kafka.client.requests.topic_ids import topic_ids
 from stream.kafka.partitions import TopicPartition
 
 __all__ = [
@@ -55,6 +56,10 @@ class TopicReader:
     @property
     def partitions(self) -> set[TopicPartition]:
         return set(self._consumer.assignment())
+
+    async def topic_id(self, topic: str) -> str | None:
+        """None where the topic does not exist or the cluster tells no ids. Raises KafkaError, OSError."""
+        return (await topic_ids(self._consumer, [topic])).get(topic)
 
     async def ends(self, partitions: Collection[TopicPartition] | None = None) -> dict[TopicPartition, int]:
         """The end of each partition (None: of those that are read), as its leader names it now.
