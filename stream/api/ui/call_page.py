@@ -94,10 +94,10 @@ def facts(call: CallTimeline) -> list[tuple[str, str, str]]:
     ]
     if call.started_at is not None:
         name = "Forgotten" if call.forgotten else "Started"
-        found.append((name, moment(call.started_at), _quality(call.started_at_quality)))
+        found.append((name, f"{moment(call.started_at)} UTC", _quality(call.started_at_quality)))
     ended = next((one for one in call.phases if one.name == "ended"), None)
     if ended is not None and ended.at is not None:
-        found.append(("Ended", moment(ended.at), _quality(ended.quality)))
+        found.append(("Ended", f"{moment(ended.at)} UTC", _quality(ended.quality)))
     for one in call.durations:
         note = "" if one.reported else "derived"
         found.append((one.name.capitalize(), duration(one.seconds), note))

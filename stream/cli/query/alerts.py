@@ -114,7 +114,7 @@ _RULE = Column("rule", lambda alert: (str((alert.get("rule") or {}).get("id")), 
 _REASON = Column("reason", lambda alert: (str((alert.get("reason") or {}).get("text") or ""), ""))
 
 COLUMNS = (
-    Column("since", lambda alert: (short_time(alert.get("starts_at")), "dim")),
+    Column("since UTC", lambda alert: (short_time(alert.get("starts_at")), "dim")),
     Column("severity", _severity),
     Column("state", lambda alert: (str(alert.get("state")), "" if _fires(alert) else "dim")),
     _RULE,
@@ -123,7 +123,7 @@ COLUMNS = (
     _REASON,
 )
 NARROW = (
-    Column("since", lambda alert: (short_time(alert.get("starts_at"))[:-3], "dim")),
+    Column("since UTC", lambda alert: (short_time(alert.get("starts_at"))[:-3], "dim")),
     Column(
         "severity", lambda alert: _severity(alert) if alert.get("state") == "firing" else ("resolved", "dim")
     ),

@@ -65,14 +65,14 @@ _FAULT = Column("fault", lambda row: (row["fault"] or "-", COLOUR_OF_FAULT.get(r
 _CODES = Column("codes", _codes)
 
 COLUMNS = (
-    Column("started", lambda row: (short_time(row["started_at"]), "dim")),
+    Column("started UTC", lambda row: (short_time(row["started_at"]), "dim")),
     Column("call", lambda row: (short_id(row["key"]), "")),
     Column("dir", lambda row: ({"inbound": "in", "outbound": "out"}.get(row["direction"], "-"), "dim")),
     *(_FROM, _TO, _OUTCOME, _FAULT, _CODES),
     Column("talk", lambda row: (seconds(row["duration_s"]), ""), right=True),
 )
 NARROW = (
-    Column("started", lambda row: (short_time(row["started_at"])[:-3], "dim")),
+    Column("started UTC", lambda row: (short_time(row["started_at"])[:-3], "dim")),
     Column("call", lambda row: (short_id(row["call_id"], 4), "")),
     *(_FROM, _TO, _OUTCOME, _FAULT, _CODES),
 )

@@ -72,7 +72,7 @@ class WatchApp(App[None]):
         wanted: CallFilter,
         figures: ScrapedFigures,
         *,
-        now: Callable[[], str] = lambda: time.strftime("%H:%M:%S"),
+        now: Callable[[], str] = lambda: time.strftime("%H:%M:%S UTC", time.gmtime()),
         ui_url: str = "",
         links: Sequence[tuple[str, str]] = (),
     ) -> None:

@@ -16,8 +16,8 @@ def test_facts_are_what_is_known_and_derived_ones_are_marked() -> None:
     assert known == [
         ("From", "+15*******06", ""),
         ("To", "+15*******09", ""),
-        ("Started", "2026-03-02 10:00:00", ""),
-        ("Ended", "2026-03-02 10:00:55", ""),
+        ("Started", "2026-03-02 10:00:00 UTC", ""),
+        ("Ended", "2026-03-02 10:00:55 UTC", ""),
         ("Setup", "1 s", "derived"),
         ("Ring", "5 s", "derived"),
         ("Talk", "49 s", ""),

@@ -46,7 +46,18 @@ def test_calls_are_listed_newest_first(folder: Path) -> None:
     done = run(folder, "calls")
     assert done.exit_code == 0
     head, *lines = done.stdout.splitlines()
-    assert head.split() == ["started", "call", "dir", "from", "to", "outcome", "fault", "codes", "talk"]
+    assert head.split() == [
+        "started",
+        "UTC",
+        "call",
+        "dir",
+        "from",
+        "to",
+        "outcome",
+        "fault",
+        "codes",
+        "talk",
+    ]
     assert [line.split()[2] for line in lines] == [
         "twilio:CA000000…00000002",
         "telnyx:c3f1d6a0…0a0d7e70",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,21 @@ async def test_a_leg_that_lost_a_dial_is_listed_only_where_its_outcome_is_asked_
         [],
         ["# no fault (1)", "10:00:04 canceled  twilio:CA0000…000003 +15*******06 → +15*******05 SIP 487…"],
     ]
+
+
+async def test_the_time_of_the_list_is_in_the_zone_of_its_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with stored(tmp_path) as (_, reader), monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", "Asia/Kolkata")
+        time.tzset()
+        app = WatchApp(reader, FAILED, FixedFigures())
+        async with app.run_test(size=(80, 24)) as pilot:
+            await settled(pilot)
+            clock, zone, *_ = first_line(pilot).split()
+    time.tzset()
+    ago = (datetime.now(UTC) - datetime.strptime(clock, "%H:%M:%S").replace(tzinfo=UTC)) % timedelta(days=1)
+    assert (zone, ago < timedelta(minutes=1)) == ("UTC", True)
 
 
 async def test_up_and_down_choose_and_left_leads_back(tmp_path: Path) -> None:
