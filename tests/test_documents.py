@@ -21,6 +21,8 @@ from jsonschema import Draft202012Validator
 from stream.cli.main import main
 from stream.contracts.documents import document
 from stream.core import sources
+from stream.core.alerting.condition_alerts import RESOLVED as RESOLVED_CONDITIONS
+from stream.core.call.alerts import RESOLVED as RESOLVED_FACTS
 from stream.kafka import topics
 from stream.service.settings import Settings, variable
 
@@ -265,6 +267,11 @@ def test_the_page_on_polling_has_each_source_with_the_times_of_its_reads() -> No
         after_s = schedule.after_s if schedule else ()
         expected = [f"{time / 60 if time % 60 == 0 else time:g}" for time in after_s if time]
         assert re.findall(r"\d+", row) == expected, name
+
+
+def test_the_page_on_alert_rules_has_every_reason_why_an_alert_is_resolved() -> None:
+    page = (ROOT / "docs" / "alert-rules.md").read_text()
+    assert [code for code in (*RESOLVED_FACTS, *RESOLVED_CONDITIONS) if f"`{code}`" not in page] == []
 
 
 def test_every_metric_exists() -> None:

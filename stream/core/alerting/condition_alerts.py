@@ -24,7 +24,7 @@ _WHAT = {
     "delivery.callback_missing": "{bad} of {all} callbacks to {rest} did not come",
     "calls.failing": "{bad} of {all} {calls} failed with {code}",
 }
-_RESOLVED = {
+RESOLVED = {
     "quiet": "Nothing more has come: {what}",
     "recovered": "It is over: {what}",
     RETRACTED: "It was not so: {what}",
@@ -64,7 +64,7 @@ def condition_alert(
     )
     reason = AlertReason(
         code or name,
-        _RESOLVED[code].format(what=what) if code else what,
+        RESOLVED[code].format(what=what) if code else what,
         help_for(rule.id, provider, sip, error),
         error,
         sip,

@@ -82,7 +82,7 @@ def review(
         if raised.firing and (rule_id not in true or not enabled):
             raised.resolve()
             code = "rule_disabled" if rule_id in true else _why_over(rule_id, lifecycle, occasion, effects)
-            reason = AlertReason(code, _RESOLVED.get(code) or _retraction(lifecycle))
+            reason = AlertReason(code, RESOLVED.get(code) or _retraction(lifecycle))
             effects.append(_alert(rule_id, raised, call, lifecycle, reason, occasion, policy))
     for rule_id, fact in true.items():
         rule = policy.alert_rules.rule(rule_id, call.account)
@@ -181,7 +181,7 @@ def _error_events(call: Call, errors: int) -> Fact:
 
 # -- what it is told as
 
-_RESOLVED: dict[str, str] = {
+RESOLVED: dict[str, str] = {
     "settled": "The call has settled.",
     "expired": "The missing numbers did not come before the call settled.",
     "late_arrival": "The missing number has arrived.",
