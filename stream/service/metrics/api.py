@@ -87,6 +87,7 @@ class ApiMetrics(MetricRegistry):
         super().__init__(FAMILIES, written=WRITTEN)
         self.known_routes([NO_ROUTE])
         self.gauge(API_LIVE_SUBSCRIBERS).set(0)
+        self.tokens_read(used=True)  # an API does not start with tokens that it cannot use
 
     def known_routes(self, templates: Iterable[str]) -> None:
         """The routes that there are, each of which begins at 0."""
