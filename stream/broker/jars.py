@@ -28,6 +28,8 @@ LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"
 It is resolved separately, because its parent POM would downgrade Kafka's own dependencies."""
 
 CACHED_AS = "kafka-4.2.1"
+FETCHING = "fetching-"
+"""How the folder begins that is fetched into."""
 
 
 def class_path(libs: str, cache: Path, *, say: Callable[[str], None]) -> str:
@@ -51,6 +53,8 @@ def _cached(cache: Path, say: Callable[[str], None]) -> Path:
     try:
         with _fetch_lock(cache):
             if not folder.is_dir():
+                for ready in cache.glob(f"{FETCHING}*/ready"):  # of a start that was killed
+                    shutil.rmtree(ready.parent, ignore_errors=True)
                 say(f"Fetching Apache Kafka ({KAFKA}, 43 MB, once) …")
                 _fetch(folder)
     except OSError as error:
@@ -78,7 +82,7 @@ def _fetch(folder: Path) -> None:
             "The embedded broker needs jgo to fetch Kafka: pip install 'callstream[broker]', "
             f"or set KAFKA_LIBS to the `libs` folder of a Kafka 4 distribution, {WITHOUT_IT}."
         ) from None
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="fetching-") as name:
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=FETCHING) as name:
         ready = Path(name) / "ready"
         ready.mkdir()
         found: dict[str, Path] = {}

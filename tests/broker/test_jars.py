@@ -56,6 +56,7 @@ def test_without_a_network_and_cache_it_says_so_and_leaves_nothing_half(
     def unreachable(*_coordinates: object, **_options: object) -> None:
         raise ConnectionError("no route to host")
 
+    (tmp_path / "fetching-killed" / "ready").mkdir(parents=True)
     monkeypatch.setattr(jgo, "build", unreachable)
     with pytest.raises(BrokerError, match=r"could not be fetched.*no route to host"):
         class_path("", tmp_path, say=quiet)
