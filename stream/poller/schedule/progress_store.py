@@ -43,7 +43,7 @@ _FindEnds = Callable[[Iterable[TopicPartition]], Awaitable[Mapping[TopicPartitio
 
 class _ProgressRecord(NamedTuple):
     key: bytes
-    value: bytes
+    value: bytes | None
 
 
 class ProgressStore:
@@ -101,6 +101,12 @@ class ProgressStore:
         written = _ProgressRecord(record.key.encode(), encode(record))
         await self._producer.send_all([written], SAVE_TIMEOUT_S, topic=self._topic)
         return self._keep(record)
+
+    async def remove(self, record: Watermark | BackfillJob) -> None:
+        """Remove the record of a key. Raises BufferFullError, NotAcknowledgedError."""
+        tombstone = _ProgressRecord(record.key.encode(), None)
+        await self._producer.send_all([tombstone], SAVE_TIMEOUT_S, topic=self._topic)
+        self._records.pop(record.key, None)
 
     def _furthest(self, record: Progress) -> Progress:
         known = self._records.get(record.key)

@@ -37,6 +37,9 @@ JITTER = 0.1
 DAY_US = 86_400 * SECOND_US
 """A `Date` so far before the watermark is of no clock: the provider's time has been there."""
 
+AHEAD_US = 600 * SECOND_US
+"""A watermark that is so far ahead of our clock and of the provider's is of a clock that was wrong."""
+
 PRIORITY = "freshness"
 SUCCESS = "success"
 
@@ -167,6 +170,14 @@ class Windows:
         result = await read_span(resource, account, since_us, None, watermark_us, read)
         if not result.reached_end:
             return result.outcome, result.problem
+        if known is not None and _is_ahead(known, watermark_us, result.provider_us):
+            await self._store.remove(known)
+            log.warning(
+                "the watermark of %s was in the future (%s) and is set back: "
+                "a time without a poller may be unread",
+                window.name,
+                known.watermark,
+            )
         earliest_us = 0 if known is None else known.watermark_us - DAY_US
         if result.provider_us is not None and earliest_us < result.provider_us < watermark_us:
             watermark_us = result.provider_us
@@ -199,3 +210,10 @@ class Windows:
                 known.read_at_us / SECOND_US,
                 known.watermark_us / SECOND_US,
             )
+
+
+def _is_ahead(known: Watermark, now_us: int, provider_us: int | None) -> bool:
+    """Whether a watermark is of a clock that was ahead. As the furthest one, it would stay until then."""
+    if provider_us is None or abs(now_us - provider_us) > AHEAD_US:
+        return False
+    return known.watermark_us > max(now_us, provider_us) + AHEAD_US

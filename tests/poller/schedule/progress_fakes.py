@@ -53,6 +53,9 @@ class FakeStore:
         self.receive()
         return record
 
+    async def remove(self, record: Any) -> None:
+        del self.records[record.key]
+
     def receive(self, *records: Watermark | BackfillJob) -> None:
         """Records of another poller arrive."""
         self.records |= {one.key: one for one in records}

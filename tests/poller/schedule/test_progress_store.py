@@ -133,6 +133,20 @@ async def test_a_watermark_never_moves_back_whichever_poller_saves_it(
     assert [msgspec.json.decode(value, type=Watermark) for value in records.values()] == [mark(NOW_US + 1)]
 
 
+async def test_a_watermark_that_was_removed_may_be_earlier_for_every_poller(
+    broker: RealBroker, prefix: str
+) -> None:
+    earlier = mark(NOW_US - HOUR_US)
+    async with a_store(broker, prefix) as one, a_store(broker, prefix) as other:
+        await one.save(mark(NOW_US))
+        await one.remove(mark(NOW_US))
+        assert one.watermark("twilio_call", "AC1") is None
+        assert await one.save(earlier) == earlier
+        await until(lambda: other.watermark("twilio_call", "AC1") == earlier)
+    async with a_store(broker, prefix) as again:
+        assert again.watermark("twilio_call", "AC1") == earlier
+
+
 async def test_a_late_record_does_not_undo_the_progress_of_others(broker: RealBroker, prefix: str) -> None:
     """Its record is the last in the topic, and has less progress than one before it."""
     topic = topics.names(prefix).polling
