@@ -311,7 +311,7 @@ class LocalStack:
 def free_address(role: str, listen: str, say: Callable[[str], None]) -> str:
     """A role's address; with another port if that one is taken, which is reported."""
     host, _, port = listen.rpartition(":")
-    free = free_port(int(port))
+    free = free_port(int(port), host=host.removeprefix("[").removesuffix("]"))
     if int(port) not in (0, free):
         say(f"Port {port} is in use by another program; the {role} is at port {free}.")
     return f"{host}:{free}"

@@ -292,14 +292,24 @@ async def test_alerts_are_handed_on_where_a_sink_is_configured(
     assert ("notify" in begun) is bool(sinks)
 
 
-def test_a_port_that_is_taken_is_replaced_and_the_role_is_named() -> None:
+@pytest.mark.parametrize(
+    ("held", "listen"), [("127.0.0.1", "127.0.0.1"), ("127.0.0.2", "0.0.0.0"), ("::1", "[::1]")]
+)
+def test_a_port_that_is_taken_is_replaced_and_the_role_is_named(held: str, listen: str) -> None:
     said: list[str] = []
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    family = socket.AF_INET6 if ":" in held else socket.AF_INET
+    with socket.create_server((held, 0), family=family) as taken:
         port = taken.getsockname()[1]
-        found = free_address("worker", f"127.0.0.1:{port}", said.append)
-    assert found != f"127.0.0.1:{port}"
+        found = free_address("worker", f"{listen}:{port}", said.append)
+    assert found != f"{listen}:{port}"
     free = found.rpartition(":")[2]
     assert said == [f"Port {port} is in use by another program; the worker is at port {free}."]
+
+
+def test_a_host_that_is_not_of_this_machine_is_left_to_the_role_which_says_so() -> None:
+    said: list[str] = []
+    assert free_address("worker", "192.0.2.1:8081", said.append) == "192.0.2.1:8081"
+    assert said == []
 
 
 def test_a_port_of_the_systems_choice_is_not_said_to_be_taken() -> None:
