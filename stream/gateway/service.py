@@ -37,7 +37,7 @@ from stream.service.process import collect_rarely, stop_asked, unless
 from stream.service.settings import GatewaySettings
 
 STOP_S = 8.0
-"""Accepted requests must be answered within this time."""
+"""Accepted requests must be answered within this time, or within that which Kafka has for each."""
 
 LAST_ANSWERS_S = 1.5
 """A silent connection delays the end by this time at most."""
@@ -100,7 +100,7 @@ async def serving(chosen: GatewaySettings) -> AsyncIterator[Addresses]:
         application(handlers, metrics, body_limit_bytes=chosen.body_limit_bytes),
         connections,
         logger=quiet(metrics),
-        shutdown_s=STOP_S,
+        shutdown_s=max(STOP_S, limits.twilio_s + 1.0),
         rejects=handlers.turns_away,
     )
     await producer.start()

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 
+from stream.gateway import service
 from stream.gateway.receive.credentials import GatewayCredentials
-from stream.gateway.service import waiting_bodies
+from stream.gateway.service import serving, waiting_bodies
 from stream.gateway.waiting_bodies import AT_MOST, DisplacedError
+from stream.service.settings import GatewaySettings
 from tests.gateway import signing
 from tests.gateway.running_gateway import running_gateway
 
@@ -70,3 +75,52 @@ async def test_a_gateway_that_believes_nobody_says_so() -> None:
         said = await (await gateway.own("/readyz")).json()
         assert "every webhook is refused" in said["reasons"][0]
         assert (await gateway.send(signing.twilio_form())).status == 403
+
+
+class SlowProducer:
+    """Takes a while to acknowledge."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self.asked = asyncio.Event()
+        made.append(self)
+
+    async def send_all(self, *_: Any, **__: Any) -> None:
+        self.asked.set()
+        await asyncio.sleep(0.6)
+
+    async def start(self) -> None:
+        return
+
+    async def watch(self) -> None:
+        await asyncio.Event().wait()
+
+    async def close(self, _: float) -> None:
+        return
+
+    def trouble(self) -> str | None:
+        return None
+
+
+made: list[SlowProducer] = []
+
+
+async def test_a_stop_waits_for_kafka_as_long_as_an_accepted_request_may(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(service, "STOP_S", 0.1)
+    monkeypatch.setattr(service, "LAST_ANSWERS_S", 0.1)
+    monkeypatch.setattr(service, "AckedProducer", SlowProducer)
+    chosen = GatewaySettings(
+        kafka="127.0.0.1:1",
+        data_dir=tmp_path,
+        gateway_listen="127.0.0.1:0",
+        gateway_health_listen="127.0.0.1:0",
+        unsigned_callbacks="accept",
+        twilio_answer_s=3.0,
+    )
+    async with ClientSession() as client:
+        async with serving(chosen) as at:
+            body = dict(signing.STATUS)
+            asking = asyncio.create_task(client.post(f"{at.webhooks}/callbacks/twilio", data=body))
+            await asyncio.wait_for(made[-1].asked.wait(), 5)
+        assert (await asking).status == 204
