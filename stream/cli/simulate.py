@@ -32,6 +32,7 @@ from stream.cli.support.terminal import Fault, Misuse, say
 from stream.kafka.client.connection import connection
 from stream.service.process import unless
 from stream.service.settings import Settings, SettingsError, load
+from stream.service.tables.alert_rules import load_rules
 from stream.simulator.accounts import served_accounts, signing_keys
 from stream.simulator.calls.options import KNOWN_SOURCES, OPTIONAL_SOURCES, Options
 from stream.simulator.check.check import CheckError, CheckOptions
@@ -244,6 +245,7 @@ def command(
             signing = signing_keys(settings, options)
             options = replace(options, twilio_account=signing.twilio_account)
             webhooks = plan(signing=signing)
+        rules = load_rules(settings.rules)
     except (SettingsError, ValueError) as error:
         raise Fault(str(error), MISUSE, as_json=as_json) from None
     check = None
@@ -252,6 +254,7 @@ def command(
             timeout_s=timeout_s,
             search=LeakSearch(only_secrets=settings.privacy == "full"),
             metrics_and_logs=MetricsAndLogs(_metrics(settings), logs),
+            rules=rules,
         )
     with exit_on_error(away=(CheckError, OSError), as_json=as_json):
         work = _simulate(settings, options, webhooks, rest, check, rehearsed, quiet=as_json)

@@ -14,7 +14,7 @@ import orjson
 from stream.core.alerting.scopes import is_scope
 from stream.core.delivery.subscriptions import KEY as SUBSCRIPTIONS_KEY
 from stream.kafka.topics import roles
-from stream.simulator.check.compare import Comparison
+from stream.simulator.check.compare import Comparison, Place
 from stream.simulator.check.leaks import LeakSearch
 from tests.contracts.closed import off_schema
 from tests.e2e.harness import ReadRecord, differing_repeats, latest, more_than_once, read_topic
@@ -82,7 +82,8 @@ def read_verdict(bootstrap: str, story: SimulatedLoad, *, poisoned: bool = False
     for topic, say in tell.items():
         committed[topic], uncommitted = read[topic, True], read[topic, False]
         for record in committed[topic]:
-            say(orjson.loads(record.value or b""))
+            key = record.key.decode() if record.key is not None else None
+            say(orjson.loads(record.value or b""), Place(topic, key, record.partition))
         twice += sum(count - 1 for count in more_than_once(map(_id, committed[topic])).values())
         repeated += len(uncommitted) - len(committed[topic])
         for pair in differing_repeats(filter(_is_of_a_call, uncommitted), _id):
@@ -100,6 +101,8 @@ def read_verdict(bootstrap: str, story: SimulatedLoad, *, poisoned: bool = False
     states.pop(SUBSCRIPTIONS_KEY, None)
     # What is counted over calls depends on how batches were cut; its outcome is compared.
     states = {key: state for key, state in states.items() if not is_scope(key)}
+    for record in read[names.alerts_active, True]:
+        comparison.alerts.active((record.key or b"").decode(), active=record.value is not None)
     # A worker may have stopped before a call was quiet for long enough.
     for due in due_records(states):
         comparison.record(due)

@@ -10,6 +10,7 @@ import orjson
 
 from stream.core.alerting.alert import Alert
 from stream.core.alerting.conditions import take
+from stream.core.alerting.rules import DEFAULT_RULES, Rules
 from stream.core.alerting.scopes import Scope, Told
 from stream.core.call.fold import fold
 from stream.core.call.identity_pages import Pages
@@ -23,10 +24,13 @@ from stream.core.policy import CallPolicy
 from stream.core.privacy.masking import Privacy
 from stream.kafka.envelope_codec import read_envelope
 from stream.simulator.calls.call import SourceRecord
+from stream.simulator.calls.options import Options
 from stream.simulator.check.compare import Comparison
 from stream.simulator.check.expected_outputs import ExpectedOutputs
 from stream.simulator.check.report import CheckReport
 from stream.sources import DECODERS
+
+RUN = Options(calls=60, duplicates=0.2, failed=0.2, errors=0.2, failing_webhooks=0.2, seed=42)
 
 
 class Outputs(NamedTuple):
@@ -37,13 +41,15 @@ class Outputs(NamedTuple):
     alerts: list[dict[str, Any]]
 
 
-def outputs_of(records: Iterable[SourceRecord], mode: str = "masked") -> Outputs:
+def outputs_of(
+    records: Iterable[SourceRecord], mode: str = "masked", rules: Rules = DEFAULT_RULES
+) -> Outputs:
     """All that comes out of a run's records, in this order."""
     calls: dict[bytes, Call | None] = {}
     scopes: dict[str, Scope] = {}
     found = Outputs([], [], [])
     lists = {Event: found.events, CallRecord: found.records, Alert: found.alerts}
-    policy, privacy, pages = CallPolicy(), Privacy(mode), Pages(lambda _: None)
+    policy, privacy, pages = CallPolicy(alert_rules=rules), Privacy(mode), Pages(lambda _: None)
 
     def keep(effects: Iterable[Any]) -> None:
         for effect in effects:
@@ -96,15 +102,18 @@ def outputs_of(records: Iterable[SourceRecord], mode: str = "masked") -> Outputs
     return found
 
 
-def compared(expected: ExpectedOutputs, outputs: Outputs, *, alone: bool = True) -> CheckReport:
+def compared(
+    expected: ExpectedOutputs, outputs: Outputs, *, alone: bool = True, rules: Rules = DEFAULT_RULES
+) -> CheckReport:
     """The report of a comparison of these outputs with the expected."""
-    comparison = Comparison(expected, alone=alone)
+    comparison = Comparison(expected, alone=alone, rules=rules)
     for event in outputs.events:
         comparison.event(event)
     for record in outputs.records:
         comparison.record(record)
     for alert in outputs.alerts:
         comparison.alert(alert)
+        comparison.alerts.active(alert["fingerprint"], active=alert["state"] == "firing")
     return comparison.report()
 
 
@@ -120,3 +129,8 @@ def first(records: list[dict[str, Any]], **wanted: Any) -> int:
 
 def first_alert(outputs: Outputs, rule: str) -> int:
     return next(at for at, alert in enumerate(outputs.alerts) if alert["rule"]["id"] == rule)
+
+
+def last_revision(outputs: Outputs, status: str) -> int:
+    newest = {record["key"]: at for at, record in enumerate(outputs.records)}
+    return next(at for at in newest.values() if outputs.records[at]["status"] == status)

@@ -40,9 +40,14 @@ async def prepared(broker: RealBroker, prefix: str) -> Connection:
 
 async def publish(producer: AIOKafkaProducer, prefix: str, outputs: Outputs) -> None:
     topics = output_topics(prefix)
-    for topic, records in zip((topics.events, topics.ended, topics.alerts), outputs, strict=True):
+    for topic, records in ((topics.events, outputs.events), (topics.ended, outputs.records)):
         for record in records:
-            await producer.send(topic, orjson.dumps(record), key=b"any")
+            await producer.send(topic, orjson.dumps(record), key=record["key"].encode())
+    for alert in outputs.alerts:
+        value = orjson.dumps(alert)
+        await producer.send(topics.alerts, value, key=alert["scope"]["id"].encode())
+        active = value if alert["state"] == "firing" else None
+        await producer.send(topics.alerts_active, active, key=alert["fingerprint"].encode())
     await producer.flush()
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import orjson
 
+from stream.core.alerting.rules import DEFAULT_RULES, Rules
 from stream.kafka.client.connection import Connection
 from stream.kafka.errors import KafkaError, reaction
 from stream.kafka.topic_reader import (
@@ -24,7 +25,7 @@ from stream.kafka.topic_reader import (
     read_from,
 )
 from stream.service.errors import describe
-from stream.simulator.check.compare import Comparison
+from stream.simulator.check.compare import Comparison, Place
 from stream.simulator.check.expected_outputs import ExpectedOutputs
 from stream.simulator.check.leaks import LeakSearch, MetricsAndLogs
 from stream.simulator.check.report import CheckReport
@@ -46,7 +47,7 @@ class CheckError(Exception):
 
 
 class OutputTopics(NamedTuple):
-    """The topics that are compared. The last three are only searched for leaks."""
+    """The topics that are compared. The last two are only searched for leaks."""
 
     events: str
     ended: str
@@ -61,7 +62,7 @@ class OutputTopics(NamedTuple):
 class CheckOptions:
     """How to check: missing outputs count as missing `timeout_s` after the last record of the run's calls,
     and `quiet_s` is how long to wait for duplicates after everything has come out. `progress` gets the events
-    found and expected.
+    found and expected. `rules`: by which the worker raises alerts.
     """
 
     timeout_s: float = 60.0
@@ -70,6 +71,7 @@ class CheckOptions:
     progress: Callable[[int, int], None] | None = None
     search: LeakSearch | None = None
     metrics_and_logs: MetricsAndLogs | None = None
+    rules: Rules = DEFAULT_RULES
 
 
 class IdleTimeout:
@@ -115,7 +117,7 @@ async def check(
     `owed_s`: seconds until all rows can be read; the time-out does not start before. Raises CheckError.
     """
     began = time.monotonic()
-    comparison = Comparison(expected, alone=options.alone)
+    comparison = Comparison(expected, alone=options.alone, rules=options.rules)
     idle = IdleTimeout(began, quiet_s=options.quiet_s, timeout_s=options.timeout_s)
     search = options.search
     try:
@@ -160,21 +162,20 @@ async def _ensure_broker_answers(reader: TopicReader) -> None:
 
 
 def _compare(comparison: Comparison, topics: OutputTopics, topic: str, records: list[ConsumerRecord]) -> None:
-    if topic == topics.dead_letters:
-        for record in records:
-            headers = {name: value.decode(errors="replace") for name, value in record.headers}
-            key = record.key.decode(errors="replace") if record.key is not None else None
-            comparison.dead_letter(key, headers.get("reason", "?"), headers.get("error", "?"))
-        return
     compare = {
         topics.events: comparison.event,
         topics.ended: comparison.record,
         topics.alerts: comparison.alert,
     }.get(topic)
-    if compare is not None:
-        for record in records:
-            if record.value is not None:  # as of a call that was forgotten
-                compare(orjson.loads(record.value))
+    for record in records:
+        key = record.key.decode(errors="replace") if record.key is not None else None
+        if topic == topics.dead_letters:
+            headers = {name: value.decode(errors="replace") for name, value in record.headers}
+            comparison.dead_letter(key, headers.get("reason", "?"), headers.get("error", "?"))
+        elif topic == topics.alerts_active:
+            comparison.alerts.active(key, active=record.value is not None)
+        elif compare is not None and record.value is not None:  # None: of a call that was forgotten
+            compare(orjson.loads(record.value), Place(topic, key, record.partition))
 
 
 def _search(search: LeakSearch, topics: OutputTopics, records: list[ConsumerRecord]) -> None:

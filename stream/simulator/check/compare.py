@@ -9,28 +9,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from stream.core.alerting.rules import DEFAULT_RULES, Rules
 from stream.core.sources import FETCHED_SOURCES, SOURCE_BY_NAME
-from stream.simulator.calls.planted import BY_NUMBER
-from stream.simulator.check.expected_call import (
-    ExpectedAlert,
-    ExpectedCall,
-    ExpectedEvent,
-    facts_of,
-    failing_endpoints,
-    to_second,
-)
+from stream.simulator.check.alert_check import AlertCheck
+from stream.simulator.check.expected_call import Answer, ExpectedCall, ExpectedEvent, facts_of, to_second
 from stream.simulator.check.expected_outputs import ExpectedOutputs, PossibleEvent, expected_of
 from stream.simulator.check.report import CheckReport
 
-FACT_RULES = frozenset({"call.failed", "call.error_event"})
-FAILING = "webhook.failing"
-"""The alert rules that are compared: of the others the simulator does not know what is right."""
-
 OF_NO_CALL = ":conference:"
 """In the key of an event of no call: there is no state by which a repetition is known."""
-
-OVER = frozenset({"settled", "quiet", "recovered"})
-"""Reasons to resolve an alert of something that was true."""
 
 READ_BY_CALL = frozenset(name for name in FETCHED_SOURCES if not SOURCE_BY_NAME[name].only_failures)
 """Sources that are read call by call and so can be complete; the others are read by time, or report only
@@ -69,6 +56,16 @@ def completeness_by_key(outputs: ExpectedOutputs) -> dict[str, Completeness]:
     return found
 
 
+class Place(NamedTuple):
+    """Where a record was found. A call's records have one key and one partition number in each topic: so
+    they are read in order.
+    """
+
+    topic: str
+    key: str | None
+    partition: int
+
+
 class _FoundEnd(NamedTuple):
     """The newest record of a call's end. `fault`: what is wrong with its completeness; `facts`: what else it
     says of the call, see `facts_of`.
@@ -81,30 +78,23 @@ class _FoundEnd(NamedTuple):
     facts: dict[str, Any]
 
 
-class _FoundEpisode(NamedTuple):
-    """The newest revision of an alert's episode. `holds`: it fires, or was true and is over."""
-
-    revision: int
-    holds: bool
-    confirmed: bool
-    said: str
-
-
 class Comparison:
     """Pass every event, call record, alert and dead letter, then ask for the report.
 
     `alone`: no other program writes to these topics, so a record of an unknown call is a difference too.
+    `rules`: the worker's.
     `records`: how many of the records that were passed are of this run.
     """
 
-    def __init__(self, outputs: ExpectedOutputs, *, alone: bool = False) -> None:
+    def __init__(
+        self, outputs: ExpectedOutputs, *, alone: bool = False, rules: Rules = DEFAULT_RULES
+    ) -> None:
         self._alone = alone
         self._keys = {call.key for call in outputs.calls}
         self._accounts = {call.account for call in outputs.calls}
         self._completeness = completeness_by_key(outputs)
         self._calls: dict[str, ExpectedCall] = {}
         self._events: dict[str, ExpectedEvent] = {}
-        self._alerts: set[ExpectedAlert] = set()
         self._children: dict[str, set[str]] = {}
         self._lost: set[str] = set()
         self._possible: dict[str, PossibleEvent] = {one.event_id: one for one in outputs.possible()}
@@ -115,8 +105,8 @@ class Comparison:
         self._report = CheckReport()
         self._seen_events: dict[str, int] = {}
         self._seen_records: set[str] = set()
-        self._found_alerts: dict[ExpectedAlert, _FoundEpisode] = {}
-        self._seen_alerts: set[str] = set()
+        self._partitions: dict[str, int] = {}
+        self.alerts = AlertCheck(self._report, rules)
         self.records = 0
         self.events_found = 0
         for call in outputs.expected():
@@ -127,17 +117,19 @@ class Comparison:
         return (
             self.events_found == len(self._events)
             and len(self._right_ends) == self._ends_expected
-            and self._alerts <= self._held()
+            and self.alerts.all_there(self._answers())
         )
 
     @property
     def events_expected(self) -> int:
         return len(self._events)
 
-    def event(self, event: dict[str, Any]) -> None:
+    def event(self, event: dict[str, Any], place: Place | None = None) -> None:
+        """A record of the events topic. `place`: where it was; None: that does not matter."""
         id_, key = event["id"], event["key"]
         if not self._ours(key):
             return
+        self._check_place(key, place)
         count = self._seen_events[id_] = self._seen_events.get(id_, 0) + 1
         if count > 1 and OF_NO_CALL in key:
             return
@@ -158,48 +150,41 @@ class Comparison:
                 self._report.differ("event_different", what)
                 return
 
-    def record(self, record: dict[str, Any]) -> None:
+    def record(self, record: dict[str, Any], place: Place | None = None) -> None:
         """A record of the ended topic. The highest revision of a call is the one that counts."""
-        key = record["key"]
+        key, revision = record["key"], record["revision"]
         if not self._ours(key):
             return
+        self._check_place(key, place)
         if record["id"] in self._seen_records:
-            self._report.differ("record_repeated", f"{key}: revision {record['revision']}, id {record['id']}")
+            self._report.differ("record_repeated", f"{key}: revision {revision}, id {record['id']}")
             return
         self._seen_records.add(record["id"])
         known = self._ended.get(key)
-        if known is not None and known.revision >= record["revision"]:
-            if known.revision == record["revision"]:
+        if known is not None and known.revision >= revision:
+            if known.revision == revision:
                 self._report.differ("record_repeated", f"{key}: two records of revision {known.revision}")
+            else:
+                self._report.differ("record_order", f"{key}: revision {revision} after {known.revision}")
             return
+        before = known.revision if known is not None else 0
+        if revision != before + 1:
+            self._report.differ("record_order", f"{key}: revision {revision} after {before or 'none'}")
         wanted = self._completeness.get(key)
         fault = wanted.fault(record["completeness"]) if wanted is not None else None
         said = facts_of(record)
-        self._ended[key] = _FoundEnd(record["revision"], record["status"], record["outcome"], fault, said)
+        self._ended[key] = _FoundEnd(revision, record["status"], record["outcome"], fault, said)
         self._check_end(key)
 
-    def alert(self, alert: dict[str, Any]) -> None:
-        """A record of the alerts topic. The highest revision of an episode is the one that counts."""
-        rule, scope, id_ = alert["rule"]["id"], alert["scope"]["id"], alert["id"]
-        if (rule not in FACT_RULES and rule != FAILING) or BY_NUMBER in scope:
-            return
+    def alert(self, alert: dict[str, Any], place: Place | None = None) -> None:
+        """A record of the alerts topic. What is active, `alerts` takes itself."""
+        scope = alert["scope"]["id"]
         if any(account in scope for account in self._accounts):
             self.records += 1
         elif not self._ours(scope):
             return
-        said = f"{rule} of {scope} ({alert['state']}), alert {id_}"
-        if id_ in self._seen_alerts:
-            self._report.differ("alert_repeated", said)
-            return
-        self._seen_alerts.add(id_)
-        key = ExpectedAlert(rule, scope)
-        known, revision = self._found_alerts.get(key), alert["revision"]
-        if known is None or revision > known.revision or alert["state"] == "firing":
-            holds = alert["state"] == "firing" or alert["reason"]["code"] in OVER
-            self._found_alerts[key] = _FoundEpisode(revision, holds, alert["confidence"] == "confirmed", said)
-
-    def _held(self) -> set[ExpectedAlert]:
-        return {key for key, found in self._found_alerts.items() if found.holds}
+        self._check_place(scope, place)
+        self.alerts.alert(alert)
 
     def dead_letter(self, key: str | None, reason: str, error: str) -> None:
         if key is None or self._ours(key):
@@ -209,8 +194,8 @@ class Comparison:
         before = self._calls.get(call.key)
         self._ends_expected += (call.status is not None) - (before is not None and before.status is not None)
         self._calls[call.key] = call
-        self._events.update((event.id, event) for event in call.events)
-        self._alerts.update(call.alerts)
+        self._expect_events(call)
+        self.alerts.expect(call.alerts, call.says.get("account"))
         self._check_end(call.key)
         self._lost.update(call.won_over)
         for loser in call.won_over:
@@ -218,6 +203,16 @@ class Comparison:
         if call.parent is not None:
             self._children.setdefault(call.parent, set()).add(call.key.partition(":")[2])
             self._check_end(call.parent)
+
+    def _expect_events(self, call: ExpectedCall) -> None:
+        """Each has an id of its own: of two with one id, one comes out, and nobody would miss the other."""
+        fresh: dict[str, ExpectedEvent] = {}
+        for event in call.events:
+            known = fresh.setdefault(event.id, event)
+            other = self._events.get(event.id)
+            if known is not event or (other is not None and other.key != event.key):
+                self._report.differ("event_id_shared", f"{_expected(event)}: another event has it, too")
+        self._events.update(fresh)
 
     def _has_arrived(self, possible: PossibleEvent) -> None:
         """A report that may have arrived did: its event came out."""
@@ -257,23 +252,11 @@ class Comparison:
                 report.differ("event_missing", _expected(event))
         for key in self._calls.keys() | self._ended.keys():
             self._compare_end(key)
-        self._compare_alerts()
+        self.alerts.compare(self._answers())
         return report
 
-    def _compare_alerts(self) -> None:
-        """Of failing endpoints only what is clear: what is near the threshold depends on what came first."""
-        answers = [answer for call in self._calls.values() for answer in call.answers]
-        wanted = self._alerts | {ExpectedAlert(FAILING, scope) for scope in failing_endpoints(answers, 2)}
-        allowed = wanted | {ExpectedAlert(FAILING, scope) for scope in failing_endpoints(answers, 0.5)}
-        report = self._report
-        for key, found in self._found_alerts.items():
-            # What is provisional was said before the good answers were known.
-            if found.holds and key not in allowed and (key.rule in FACT_RULES or found.confirmed):
-                report.differ("alert_unexpected", found.said)
-        fired = {key for key, found in self._found_alerts.items() if found.holds or key.rule == FAILING}
-        report.alerts_expected, report.alerts_found = len(wanted), len(wanted & fired)
-        for rule, scope in sorted(wanted - fired):
-            report.differ("alert_missing", f"{rule} of {scope}")
+    def _answers(self) -> list[Answer]:
+        return [answer for call in self._calls.values() for answer in call.answers]
 
     def _compare_end(self, key: str) -> None:
         call, found = self._calls.get(key), self._ended.get(key)
@@ -294,6 +277,16 @@ class Comparison:
                     )
             if found.fault is not None:
                 self._report.differ("completeness_wrong", f"{key}: {found.fault}, in {_end(found)}")
+
+    def _check_place(self, key: str, place: Place | None) -> None:
+        if place is None:
+            return
+        topic, found, partition = place
+        if found != key:
+            self._report.differ("misplaced", f"{key}: a record of {topic} has the key {found}")
+        elif self._partitions.setdefault(key, partition) != partition:
+            known = self._partitions[key]
+            self._report.differ("misplaced", f"{key}: partition {partition} of {topic}, {known} before")
 
     def _ours(self, key: str) -> bool:
         if key in self._keys or self._alone:

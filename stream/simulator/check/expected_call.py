@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Mapping, Set
 from typing import Any, NamedTuple
 
 from stream.simulator.calls.call import SimulatedCall
@@ -42,26 +42,6 @@ class Answer(NamedTuple):
     scope: str
     minute: int
     failed: bool
-
-
-WINDOW_MIN, LEAST, SHARE = 5, 10, 0.05
-"""When an endpoint is failing: minutes, failures in them, and their share, as the rules are shipped."""
-
-
-def failing_endpoints(answers: Iterable[Answer], margin: float) -> set[str]:
-    """Endpoints that at some time failed `margin` times as much as makes an alert."""
-    counts: dict[str, dict[int, list[int]]] = {}
-    for answer in answers:
-        of_minute = counts.setdefault(answer.scope, {}).setdefault(answer.minute, [0, 0])
-        of_minute[answer.failed] += 1
-    found = set()
-    for scope, minutes in counts.items():
-        for minute in minutes:
-            window = [minutes[m] for m in range(minute - WINDOW_MIN + 1, minute + 1) if m in minutes]
-            good, bad = (sum(one[n] for one in window) for n in (0, 1))
-            if bad >= margin * LEAST and bad / (good + bad) >= min(1.0, margin * SHARE):
-                found.add(scope)
-    return found
 
 
 class ExpectedCall(NamedTuple):

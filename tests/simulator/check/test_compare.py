@@ -2,46 +2,19 @@
 
 from __future__ import annotations
 
-import copy
-
-import orjson
 import pytest
 
+from stream.simulator.calls.call import SimulatedCall
 from stream.simulator.calls.options import Options
-from stream.simulator.check.compare import Comparison
+from stream.simulator.check.compare import Comparison, Place
+from stream.simulator.check.event_ids import event_id_of
 from stream.simulator.check.expected_outputs import ExpectedOutputs
 from stream.simulator.traffic import Traffic
-from tests.simulator.outputs import Outputs, compared, first, first_alert, only_example, outputs_of
-
-OPTIONS = Options(calls=60, duplicates=0.2, failed=0.2, errors=0.2, failing_webhooks=0.2, seed=42)
-
-
-@pytest.fixture(scope="module")
-def run() -> tuple[ExpectedOutputs, bytes]:
-    traffic = Traffic(OPTIONS)
-    outputs = outputs_of(traffic)
-    assert traffic.expected is not None
-    return traffic.expected, orjson.dumps(outputs[:])
-
-
-@pytest.fixture
-def expected(run: tuple[ExpectedOutputs, bytes]) -> ExpectedOutputs:
-    return run[0]
-
-
-@pytest.fixture
-def outputs(run: tuple[ExpectedOutputs, bytes]) -> Outputs:
-    """A copy to be doctored."""
-    return Outputs(*orjson.loads(run[1]))
+from tests.simulator.outputs import Outputs, compared, first, last_revision, only_example, outputs_of
 
 
 def differences(expected: ExpectedOutputs, outputs: Outputs, *, alone: bool = True) -> dict[str, int]:
     return compared(expected, outputs, alone=alone).differences
-
-
-def last_revision(outputs: Outputs, status: str) -> int:
-    newest = {record["key"]: at for at, record in enumerate(outputs.records)}
-    return next(at for at in newest.values() if outputs.records[at]["status"] == status)
 
 
 def test_a_wrong_verdict_is_named(expected: ExpectedOutputs, outputs: Outputs) -> None:
@@ -164,61 +137,56 @@ def test_a_repeated_record_is_named(expected: ExpectedOutputs, outputs: Outputs)
     assert outputs.records[3]["id"] in only_example(expected, outputs, "record_repeated")
 
 
+def test_a_record_that_comes_after_its_successor_or_without_its_predecessor_is_named(
+    expected: ExpectedOutputs, outputs: Outputs
+) -> None:
+    at = next(at for at, record in enumerate(outputs.records) if record["revision"] == 2)
+    key = outputs.records[at]["key"]
+    one = first(outputs.records, key=key, revision=1)
+    outputs.records[one], outputs.records[at] = outputs.records[at], outputs.records[one]
+    report = compared(expected, outputs)
+    assert report.differences == {"record_order": 2}
+    assert report.examples["record_order"][:2] == [
+        f"{key}: revision 2 after none",
+        f"{key}: revision 1 after 2",
+    ]
+
+
+def test_a_record_with_another_key_or_in_another_partition_is_named(
+    expected: ExpectedOutputs, outputs: Outputs
+) -> None:
+    comparison = Comparison(expected)
+    record, alert = outputs.records[0], outputs.alerts[0]
+    scope = alert["scope"]["id"]
+    comparison.record(record, Place("calls.ended.v1", record["key"], 3))
+    event = next(one for one in outputs.events if one["key"] == record["key"])
+    comparison.event(event, Place("calls.events.v1", record["key"], 2))
+    comparison.alert(alert, Place("calls.alerts.v1", None, 3))
+    assert comparison.report().examples["misplaced"] == [
+        f"{record['key']}: partition 2 of calls.events.v1, 3 before",
+        f"{scope}: a record of calls.alerts.v1 has the key None",
+    ]
+
+
+def test_events_that_share_an_id_are_named(
+    expected: ExpectedOutputs, outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where an identity leaves something out: the second event of a call never comes out."""
+
+    def lacks_the_number(call: SimulatedCall, source: str, number: int) -> str:
+        return event_id_of(call, source, 0 if source == "twilio_status_callback" else number)
+
+    monkeypatch.setattr("stream.simulator.check.expected_call.event_id_of", lacks_the_number)
+    report = compared(expected, Outputs([], [], []))
+    assert report.differences["event_id_shared"] > 10
+    assert "another event has it, too" in report.examples["event_id_shared"][0]
+
+
 def test_two_records_of_one_revision_are_named(expected: ExpectedOutputs, outputs: Outputs) -> None:
     newest = {record["key"]: record for record in outputs.records}
     record = next(iter(newest.values()))
     outputs.records.append({**record, "id": "another"})
     assert "two records of revision" in only_example(expected, outputs, "record_repeated")
-
-
-RULES = ["call.failed", "call.error_event", "webhook.failing"]
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_a_missing_alert_is_named(expected: ExpectedOutputs, outputs: Outputs, rule: str) -> None:
-    lost = outputs.alerts[first_alert(outputs, rule)]
-    outputs.alerts[:] = [one for one in outputs.alerts if one["fingerprint"] != lost["fingerprint"]]
-    example = only_example(expected, outputs, "alert_missing")
-    assert f"{rule} of {lost['scope']['id']}" in example
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_an_alert_that_is_written_twice_is_named(
-    expected: ExpectedOutputs, outputs: Outputs, rule: str
-) -> None:
-    alert = outputs.alerts[first_alert(outputs, rule)]
-    outputs.alerts.append(alert)
-    assert alert["id"] in only_example(expected, outputs, "alert_repeated")
-
-
-@pytest.mark.parametrize(
-    ("reason", "found"), [("settled", {}), ("retracted_by_reconciliation", {"alert_missing": 1})]
-)
-def test_an_alert_may_settle_and_must_not_be_retracted(
-    expected: ExpectedOutputs, outputs: Outputs, reason: str, found: dict[str, int]
-) -> None:
-    fired = copy.deepcopy(outputs.alerts[first_alert(outputs, "call.failed")])
-    fired |= {"id": "x", "state": "resolved", "revision": 9, "reason": {"code": reason}}
-    outputs.alerts.append(fired)
-    assert differences(expected, outputs) == found
-
-
-def test_an_alert_without_a_cause_is_named(expected: ExpectedOutputs, outputs: Outputs) -> None:
-    answered = outputs.records[last_revision(outputs, "completed")]["key"]
-    alert = copy.deepcopy(outputs.alerts[first_alert(outputs, "call.failed")])
-    alert["scope"]["id"], alert["id"] = answered, "x"
-    outputs.alerts.append(alert)
-    assert answered in only_example(expected, outputs, "alert_unexpected")
-
-
-def test_an_endpoint_that_answers_well_and_is_said_to_fail_is_named(
-    expected: ExpectedOutputs, outputs: Outputs
-) -> None:
-    alert = copy.deepcopy(outputs.alerts[first_alert(outputs, "webhook.failing")])
-    alert |= {"id": "x", "confidence": "confirmed"}
-    alert["scope"]["id"] += "/other"
-    outputs.alerts.append(alert)
-    assert "/other" in only_example(expected, outputs, "alert_unexpected")
 
 
 def test_a_dead_letter_of_the_run_is_named(expected: ExpectedOutputs) -> None:

@@ -1,0 +1,118 @@
+"""Alerts that are missing, invented, repeated or not active are named, and nothing else is."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from stream.core.alerting.rules import read_rules
+from stream.simulator.check.compare import Comparison
+from stream.simulator.check.expected_outputs import ExpectedOutputs
+from stream.simulator.traffic import Traffic
+from tests.simulator.outputs import (
+    RUN,
+    Outputs,
+    compared,
+    first_alert,
+    last_revision,
+    only_example,
+    outputs_of,
+)
+
+RULES = ["call.failed", "call.error_event", "webhook.failing"]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_missing_alert_is_named(expected: ExpectedOutputs, outputs: Outputs, rule: str) -> None:
+    lost = outputs.alerts[first_alert(outputs, rule)]
+    outputs.alerts[:] = [one for one in outputs.alerts if one["fingerprint"] != lost["fingerprint"]]
+    example = only_example(expected, outputs, "alert_missing")
+    assert f"{rule} of {lost['scope']['id']}" in example
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_an_alert_that_is_written_twice_is_named(
+    expected: ExpectedOutputs, outputs: Outputs, rule: str
+) -> None:
+    alert = outputs.alerts[first_alert(outputs, rule)]
+    outputs.alerts.append(alert)
+    assert alert["id"] in only_example(expected, outputs, "alert_repeated")
+
+
+@pytest.mark.parametrize(
+    ("reason", "found"), [("settled", {}), ("retracted_by_reconciliation", {"alert_missing": 1})]
+)
+def test_an_alert_may_settle_and_must_not_be_retracted(
+    expected: ExpectedOutputs, outputs: Outputs, reason: str, found: dict[str, int]
+) -> None:
+    fired = copy.deepcopy(outputs.alerts[first_alert(outputs, "call.failed")])
+    fired |= {"id": "x", "state": "resolved", "revision": 9, "reason": {"code": reason}}
+    outputs.alerts.append(fired)
+    assert compared(expected, outputs).differences == found
+
+
+@pytest.mark.parametrize(("fires", "said"), [(True, "is not active"), (False, "is still active")])
+def test_an_alert_that_is_active_and_does_not_fire_or_the_other_way_round_is_named(
+    expected: ExpectedOutputs, outputs: Outputs, *, fires: bool, said: str
+) -> None:
+    alert = copy.deepcopy(outputs.alerts[first_alert(outputs, "call.failed")])
+    comparison = Comparison(expected)
+    comparison.alerts.active(alert["fingerprint"], active=not fires)
+    if not fires:
+        alert |= {"state": "resolved", "reason": {"code": "settled"}}
+    comparison.alert(alert)
+    assert said in comparison.report().examples["alert_active"][0]
+
+
+def test_alerts_of_rules_that_are_not_enabled_are_not_expected_and_others_are_not_allowed(
+    expected: ExpectedOutputs, outputs: Outputs
+) -> None:
+    rules = read_rules(
+        """
+        [[rules]]
+        id = "call.failed"
+        enabled = false
+        [[rules]]
+        id = "webhook.failing"
+        least = 1000
+        """
+    )
+    obeyed = outputs_of(Traffic(RUN), rules=rules)
+    assert {alert["rule"]["id"] for alert in obeyed.alerts} == {"call.error_event"}
+    assert compared(expected, obeyed, rules=rules).differences == {}
+    assert set(compared(expected, outputs, rules=rules).differences) == {"alert_unexpected"}
+
+
+def test_all_is_not_there_before_the_alerts_of_endpoints(expected: ExpectedOutputs, outputs: Outputs) -> None:
+    comparison = Comparison(expected)
+    for event in outputs.events:
+        comparison.event(event)
+    for record in outputs.records:
+        comparison.record(record)
+    failing = [alert for alert in outputs.alerts if alert["rule"]["id"] == "webhook.failing"]
+    for alert in outputs.alerts:
+        if alert not in failing:
+            comparison.alert(alert)
+    assert not comparison.complete
+    for alert in failing:
+        comparison.alert(alert)
+    assert comparison.complete
+
+
+def test_an_alert_without_a_cause_is_named(expected: ExpectedOutputs, outputs: Outputs) -> None:
+    answered = outputs.records[last_revision(outputs, "completed")]["key"]
+    alert = copy.deepcopy(outputs.alerts[first_alert(outputs, "call.failed")])
+    alert["scope"]["id"], alert["id"] = answered, "x"
+    outputs.alerts.append(alert)
+    assert answered in only_example(expected, outputs, "alert_unexpected")
+
+
+def test_an_endpoint_that_answers_well_and_is_said_to_fail_is_named(
+    expected: ExpectedOutputs, outputs: Outputs
+) -> None:
+    alert = copy.deepcopy(outputs.alerts[first_alert(outputs, "webhook.failing")])
+    alert |= {"id": "x", "confidence": "confirmed"}
+    alert["scope"]["id"] += "/other"
+    outputs.alerts.append(alert)
+    assert "/other" in only_example(expected, outputs, "alert_unexpected")
