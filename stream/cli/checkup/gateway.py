@@ -61,7 +61,7 @@ def _reasons(body: bytes) -> list[str] | None:
 def lately(settings: Settings, now_s: float) -> list[Finding] | None:
     """The findings of the last day, newest first; None if their file cannot be read."""
     try:
-        found = read_findings(findings_file(settings.data_dir))
+        found = read_findings(findings_file(settings.data_dir), to_show=True)
     except OSError:
         return None
     return [one for one in reversed(found) if _age_s(one, now_s) <= LATELY_S]

@@ -82,10 +82,13 @@ def shown_path(path: str) -> str:
     return text if len(text) <= SHOWN_LIMIT else text[:SHOWN_LIMIT] + "…"
 
 
-def read_findings(file: Path) -> list[Finding]:
-    """The findings, the newest last, without unreadable lines; none without a file. Raises OSError."""
+def read_findings(file: Path, *, to_show: bool = False) -> list[Finding]:
+    """The findings, the newest last, without unreadable lines; none without a file. Raises OSError.
+
+    - `to_show`: as in `data_dir.read`.
+    """
     try:
-        lines = data_dir.read(file).splitlines()
+        lines = data_dir.read(file, to_show=to_show).splitlines()
     except FileNotFoundError:
         return []
     found = []

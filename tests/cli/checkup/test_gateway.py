@@ -9,6 +9,7 @@ import pytest
 from stream.cli.checkup.check import Check
 from stream.cli.checkup.gateway import gateway, lately, refused
 from stream.gateway.diagnose.refused_requests import Finding, add_finding, findings_file
+from stream.service import data_dir
 from stream.service.http.health import serve
 from stream.service.settings import Settings
 from tests.cli.checkup.apis import Apis
@@ -113,3 +114,14 @@ def as_dict(one: Finding) -> dict[str, object]:
 
 def replace_time(one: Finding, time: str) -> Finding:
     return Finding(**{**as_dict(one), "time": time})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("user", "found"), [(4711, [FINDING]), (4712, None)])
+def test_root_is_shown_what_the_gateway_of_a_unit_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, user: int, found: list[Finding] | None
+) -> None:
+    """systemd runs it as a user of its own."""
+    add_finding(findings_file(tmp_path), FINDING)
+    monkeypatch.setattr(data_dir, "ROOT", 4711)
+    monkeypatch.setattr(data_dir.os, "geteuid", lambda: user)
+    assert lately(Settings(data_dir=tmp_path), NOW_S) == found
