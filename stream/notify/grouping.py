@@ -171,7 +171,9 @@ class Grouping:
         for one in self._routes:
             is_known = (one.name, alert.group.key) in self._announced
             is_known = is_known or (pending is not None and pending.route is one)
-            if is_known and not _is_beneath(alert, one):
+            # Others may have the group, too: accounts with one name, of which the route takes one.
+            takes = route_of(alert, [one], any_severity=True) is not None
+            if is_known and takes and not _is_beneath(alert, one):
                 return one
         # A process that has just begun does not know what was announced. An end of what nobody opened does no
         # harm, but those of all facts would fill the route.

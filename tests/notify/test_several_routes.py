@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import msgspec
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -11,6 +14,7 @@ from stream.core.identity import name_id
 from stream.notify.alert import ReceivedAlert
 from stream.notify.firing import firing_of
 from stream.notify.grouping import Grouping
+from stream.notify.sinks.alertmanager import AlertmanagerState
 from stream.service.tables.notify_tables import RouteSetting
 from tests.notify.alerts import add, alert, condition, resolved
 
@@ -65,6 +69,40 @@ def test_what_is_not_taken_goes_on_by_the_route_of_what_came_meanwhile_if_that_i
     add(of, condition(revision=2), 0)
     of.put_back(due)
     assert told(of, 0, condition(revision=2)) == [("pages", "firing", 2)]
+
+
+BY_ACCOUNT = [RouteSetting(sink="s", name=id_, accounts=(id_,)) for id_ in ("AC1", "AC2")]
+"""Accounts have one name unless CALLSTREAM_METRIC_ACCOUNTS names them."""
+
+
+@pytest.mark.parametrize("routes", [BY_ACCOUNT, BY_ACCOUNT[::-1]])
+def test_accounts_with_one_name_and_a_route_each_are_one_alert_at_alertmanager(
+    routes: list[RouteSetting],
+) -> None:
+    """The end of one account's was the end of both there, for a minute."""
+    state = AlertmanagerState(routes, lambda: datetime(2026, 11, 20, 22, 15, tzinfo=UTC))
+    calls = [alert(f"twilio:{id_}", account=id_) for id_ in ("AC1", "AC2")]
+
+    def posted() -> list[tuple[str, str]]:
+        found = [one for route in routes for one in state.post(route.name)[0]]
+        return [(one["annotations"]["count"], one["endsAt"]) for one in found]
+
+    for one in calls:
+        state.observe(one.fingerprint, one)
+    assert posted() == [("2", "2026-11-20T22:20:00Z")]
+    state.observe(calls[0].fingerprint, None)
+    assert posted() == [("1", "2026-11-20T22:20:00Z")]
+    state.observe(calls[1].fingerprint, None)
+    assert posted() == [("0", "2026-11-20T22:15:00Z")]
+
+
+def test_the_end_of_what_no_route_takes_is_not_told_by_the_route_of_another_account() -> None:
+    """Its customer would be told of another one's call."""
+    of = Grouping(BY_ACCOUNT[:1], closes=True)
+    add(of, alert("twilio:CA1", account="AC1"), 0)
+    assert len(told(of, 100)) == 1
+    assert add(of, resolved(alert("twilio:CA2", account="AC2")), 200) == "unrouted"
+    assert add(of, resolved(alert("twilio:CA1", account="AC1")), 200) == "waiting"
 
 
 CHANGES = st.tuples(

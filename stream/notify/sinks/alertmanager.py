@@ -28,9 +28,8 @@ PATH = "/api/v2/alerts"
 
 
 class AlertLabels(NamedTuple):
-    """What identifies an alert there, and the route that it takes."""
+    """What identifies an alert there."""
 
-    route: str
     alertname: str
     severity: str
     provider: str
@@ -40,22 +39,24 @@ class AlertLabels(NamedTuple):
 
 
 class AlertmanagerState:
-    """What one sink of type `alertmanager` has to say, by route."""
+    """What one sink of type `alertmanager` has to say, by route.
+
+    What shares its labels goes by one route, that of the first: it is one alert there.
+    """
 
     def __init__(self, routes: Sequence[RouteSetting], now: Callable[[], datetime]) -> None:
         self._routes = routes
         self._now = now
         self._firing: Firing[AlertLabels] = Firing(self._labels_of)
         self._ended: dict[AlertLabels, tuple[FiringGroup, datetime]] = {}
+        self._route_of: dict[AlertLabels, str] = {}
 
     def _labels_of(self, alert: ReceivedAlert) -> AlertLabels | None:
-        route = route_of(alert, self._routes)
-        if route is None:
+        if route_of(alert, self._routes) is None:
             return None
         is_condition = not alert.is_about_a_call
         endpoint = alert.webhook.endpoint if is_condition and alert.webhook is not None else None
         return AlertLabels(
-            route.name,
             alert.rule.id,
             alert.severity,
             alert.provider,
@@ -69,8 +70,9 @@ class AlertmanagerState:
         began, ended, was = self._firing.observe(fingerprint, alert)
         if ended is not None and was is not None:
             self._ended[ended] = was, self._now()
-        if began is not None:
+        if began is not None and alert is not None and (route := route_of(alert, self._routes)) is not None:
             self._ended.pop(began, None)
+            self._route_of[began] = route.name
         return began is not None or ended is not None
 
     def post(self, route: str) -> tuple[list[dict[str, Any]], list[AlertLabels]]:
@@ -79,20 +81,21 @@ class AlertmanagerState:
         firing = [
             _posted(labels, group, expires)
             for labels, group in self._firing.groups.items()
-            if labels.route == route
+            if self._route_of[labels] == route
         ]
-        ended = [(labels, *told) for labels, told in self._ended.items() if labels.route == route]
+        ended = [(labels, *told) for labels, told in self._ended.items() if self._route_of[labels] == route]
         # Not in the future: our clock was wrong when it ended.
         over = [_posted(labels, group, min(ends, self._now())) for labels, group, ends in ended]
         return [*firing, *over], [labels for labels, *_ in ended]
 
     def taken(self, ended: Sequence[AlertLabels]) -> None:
         for labels in ended:
-            self._ended.pop(labels, None)
+            if self._ended.pop(labels, None) is not None:
+                del self._route_of[labels]
 
 
 def _posted(labels: AlertLabels, group: FiringGroup, ends: datetime) -> dict[str, Any]:
-    named = {name: value for name, value in labels._asdict().items() if value and name != "route"}
+    named = {name: value for name, value in labels._asdict().items() if value}
     newest = [*group.newest][::-1]
     ends_at = ends.isoformat().replace("+00:00", "Z")
     if (instant(group.starts_at) or 0) > ends.timestamp() * 1_000_000:
