@@ -55,9 +55,30 @@ def read_record(directory: Path) -> RunningBroker | None:
         return None  # missing, or truncated by a crash
 
 
-def find_running(directory: Path) -> RunningBroker | None:
-    """The broker of this directory, if it answers at the recorded port with the recorded cluster id."""
+def find_running(directory: Path, *, silent_too: bool = False) -> RunningBroker | None:
+    """The broker of this directory, if it answers at the recorded port with the recorded cluster id.
+
+    `silent_too`: or if it runs and nothing answers there: it is frozen, or overloaded.
+    """
     running = read_record(directory)
-    if running is not None and cluster_id(running.port) == running.cluster_id:
+    if running is None:
+        return None
+    answering = cluster_id(running.port)
+    if answering == running.cluster_id or (silent_too and answering is None and _is_locked(directory)):
         return running
     return None
+
+
+def _is_locked(directory: Path) -> bool:
+    try:
+        descriptor = os.open(directory / "lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)

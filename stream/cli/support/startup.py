@@ -181,10 +181,12 @@ async def ensured_topics(chosen: Settings, tell: Callable[[str], None] = _say) -
 
 
 def known_bootstrap(settings: Settings) -> str | None:
-    """The cluster of the settings, else the embedded broker that runs here; None if there is neither."""
+    """The cluster of the settings, else the embedded broker that runs here, though it may not answer; None if
+    there is neither.
+    """
     if settings.kafka:
         return settings.kafka
-    running = find_running(settings.data_dir / "broker")
+    running = find_running(settings.data_dir / "broker", silent_too=True)
     return f"127.0.0.1:{running.port}" if running is not None else None
 
 

@@ -14,8 +14,10 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 
 from stream.broker import BrokerError
+from stream.broker.ownership import RunningBroker, record_running, try_lock
+from stream.broker.ports import free_port
 from stream.cli.support.exit_codes import EXIT_CODES
-from stream.cli.support.startup import ensured_topics, exit_on_error, warn_of_missing_rights
+from stream.cli.support.startup import ensured_topics, exit_on_error, known_bootstrap, warn_of_missing_rights
 from stream.gateway.tls import TlsError
 from stream.kafka.access import GROUP, TOPIC, Access
 from stream.kafka.topic_reader import MissingTopicError
@@ -308,3 +310,15 @@ def test_an_error_that_nobody_caught_is_a_line_of_a_json_log() -> None:
         ("critical", "not raised: an error was not caught", "ValueError"),
         ("critical", "an error was not caught", "KeyError"),
     ]
+
+
+def test_an_embedded_broker_that_runs_and_does_not_answer_is_known(tmp_path: Path) -> None:
+    """It is frozen. That none runs, and is to be started, would be wrong."""
+    directory, port = tmp_path / "broker", free_port()
+    directory.mkdir(mode=0o700)
+    record_running(directory, RunningBroker(1, 1, port, "cluster"))
+    lock = try_lock(directory)
+    assert lock is not None
+    assert known_bootstrap(Settings(data_dir=tmp_path)) == f"127.0.0.1:{port}"
+    os.close(lock)
+    assert known_bootstrap(Settings(data_dir=tmp_path)) is None
