@@ -9,6 +9,7 @@ import msgspec
 
 from stream.core.delivery.audit import AuditedCallback
 from stream.core.sources import SOURCE_BY_NAME
+from stream.core.statuses import NAMES
 from stream.core.timestamps import SECOND_US, iso8601
 from stream.timeline.call_timeline import (
     APPLICATION,
@@ -24,6 +25,7 @@ from stream.timeline.wording import sentence_of
 
 _LEVEL_OF = {"critical": "error", "warning": "warning", "info": "info"}
 _LAST = 1 << 62
+_PROGRESS = frozenset(NAMES.values())
 
 _TELLING = {
     "hangup_cause": "",
@@ -194,10 +196,15 @@ def _callback_row(
     rows: list[TimelineRow], number: int | None, name: str | None, status: str | None
 ) -> TimelineRow | None:
     """The row of a callback: by its number, and its status where two callbacks have one number; without a
-    number by its name.
+    number by its name. A conference numbers its callbacks, too.
     """
     if number is not None:
-        found = [row for row in rows if row.family == "progress" and row.sequence_number == number]
+        of_call = name is None or name in _PROGRESS
+        found = [
+            row
+            for row in rows
+            if row.sequence_number == number and (row.family == "progress" if of_call else row.name == name)
+        ]
     else:
         found = [row for row in rows if row.kind != "alert" and row.name == name]
     exact = [row for row in found if status is not None and row.status == status]

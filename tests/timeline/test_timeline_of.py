@@ -202,6 +202,27 @@ def test_the_delivery_audit_is_told_at_its_callback(result: str, arrival: str) -
     assert (answered.arrival, [one.result for one in answered.audit]) == (arrival, [result])
 
 
+def test_a_callback_of_a_conference_is_not_the_one_of_the_call_with_its_number() -> None:
+    record, events, alerts = recorded("webhook-fails-with-fallback")
+    assert record is not None
+    joined = record["timeline"][-1] | {
+        "family": "conference",
+        "name": "participant-join",
+        "sequence_number": 2,
+    }
+    audited = {
+        "name": "participant-join",
+        "status": None,
+        "sequence_number": 2,
+        "endpoint": "https://a.test/",
+    }
+    told = {"timeline": [*record["timeline"], joined], "delivery_audit": [audited | {"result": "missing"}]}
+    rows = timeline_of(record | told, events, alerts).rows
+    assert [(row.kind, row.name) for row in rows if row.arrival == "never_came"] == [
+        ("event", "participant-join")
+    ]
+
+
 @pytest.mark.parametrize("trace", TRACES)
 def test_every_event_is_shown_once_and_in_order(trace: str) -> None:
     for call in list(recorded_calls(trace).values())[:5]:
