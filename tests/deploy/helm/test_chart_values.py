@@ -215,6 +215,19 @@ def test_policies_open_the_ports_of_the_brokers() -> None:
     assert egress("sasl-ssl", "topics") == [53, 53, 9093]
 
 
+def test_the_example_for_openshift_leaves_the_user_to_it(tmp_path: Path) -> None:
+    _, example = (CHART / "README.md").read_text().split("On OpenShift, ")
+    (tmp_path / "openshift.yaml").write_text(example.split("```yaml")[1].split("```")[0])
+    rendered = template("minimal", "-f", str(tmp_path / "openshift.yaml"))
+    for one in filter(None, yaml.safe_load_all(rendered.stdout)):
+        if one["kind"] in ("Deployment", "StatefulSet", "Job"):
+            given = one["spec"]["template"]["spec"]["securityContext"]
+            assert given.keys() == {"fsGroupChangePolicy", "runAsNonRoot", "seccompProfile"}
+        if one["kind"] == "NetworkPolicy":
+            ports = [{"port": 5353, "protocol": "UDP"}, {"port": 5353}]
+            assert one["spec"]["egress"][-1]["ports"] == ports
+
+
 def test_prometheus_gets_the_rules_and_the_labels_that_they_select() -> None:
     files = sorted((ROOT / "deploy" / "prometheus").glob("*.rules.yml"))
     given = [one["spec"]["groups"] for one in of_kind("full", "PrometheusRule")]
