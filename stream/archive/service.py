@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -39,7 +39,7 @@ RETIRE_EVERY_S = 600.0
 FIRST_CALL_S = 30.0
 """Between two looks for a first call."""
 
-RETRY_S = 5.0
+RETRY_S, CLOSE_S = 5.0, 5.0
 DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 """What SQLite says of a file in which nothing can be deleted."""
 
@@ -105,7 +105,7 @@ class ArchiveRole:
     async def _migrate(self) -> None:
         while not self._is_migrated:
             try:
-                await asyncio.to_thread(migrate, self._engine)
+                await self._consumer.in_thread(partial(migrate, self._engine))
             except SQLAlchemyError as error:
                 why = reason_of(error)
                 if why != self._trouble:
@@ -140,7 +140,10 @@ class ArchiveRole:
         for task in self.tasks.values():
             task.cancel()
         await asyncio.gather(*self.tasks.values(), return_exceptions=True)
-        await asyncio.to_thread(self._engine.dispose)
+        with suppress(TimeoutError):  # of a database that is frozen: the process ends without it
+            async with asyncio.timeout(CLOSE_S):
+                # A connection that is still used would never be closed.
+                await self._consumer.close(self._engine.dispose)
         logging.getLogger().removeHandler(self.metrics.log_counter)
 
     def live(self) -> tuple[bool, Sequence[str]]:

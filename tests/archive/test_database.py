@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 
+from stream.archive import service
 from stream.archive.database import connect, reason_of
 from stream.archive.questions import ArchiveError, CallFilter
 from stream.archive.reader import Archive, open_archive
+from stream.archive.service import ArchiveRole
 from stream.archive.store.migrate import migrate
+from stream.service.settings import Settings
 
 
 def test_as_many_readers_as_asked_for_are_connected_at_once(tmp_path: Path) -> None:
@@ -84,6 +91,31 @@ def test_what_a_database_of_sqlite_refuses_is_named(tmp_path: Path) -> None:
             connection.execute(text("CREATE TABLE more (a)"))
     assert reason_of(refused.value) == "SQLITE_FULL"
     engine.dispose()
+
+
+@pytest.mark.parametrize("at", ["migrating", "writing"])
+async def test_a_role_that_stops_closes_the_connection_that_it_still_uses(
+    at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, opened, closed = threading.Event(), list[object](), list[object]()
+
+    def slow(engine: Engine) -> None:
+        with engine.begin():
+            began.set()
+            time.sleep(0.3)
+
+    role = ArchiveRole(Settings(kafka="127.0.0.1:1", data_dir=tmp_path))
+    event.listen(role._engine, "connect", lambda one, _: opened.append(one))
+    event.listen(role._engine, "close", lambda one, _: closed.append(one))
+    monkeypatch.setattr(service, "migrate", slow)
+    work = role.start() if at == "migrating" else role._consumer.in_thread(partial(slow, role._engine))
+    working = asyncio.create_task(work)
+    await asyncio.to_thread(began.wait)
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    await role.close()
+    await asyncio.sleep(0.5)
+    assert closed == opened != []
 
 
 @pytest.mark.parametrize("url", ["sqlite:///archive.sqlite", "postgresql://localhost/archive"])

@@ -14,7 +14,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -116,11 +116,16 @@ class ArchiveConsumer:
             await self._drop_ahead()
             await self._commit(CLOSE_S - COMMIT_S)
             await consumers.leave(self._consumer, COMMIT_S)
-            self._thread.shutdown(wait=False)
 
     async def in_thread(self, work: partial[T]) -> T:
         """Run something with the database between two batches."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    async def close(self, last: Callable[[], object]) -> None:
+        """Run something with the database behind all that was begun, and end the thread."""
+        running = self._thread.submit(last)
+        self._thread.shutdown(wait=False)
+        await asyncio.wrap_future(running)
 
     # -- batches
 
