@@ -44,6 +44,7 @@ class ArchiveReads:
         self._told = ended
         self._most = threads * (1 + WAITING_FOR_EACH)
         self._pending = 0
+        self._searches = asyncio.Semaphore(max(1, threads // 2))
         self._trouble: str | None = None
         self._outages = LogOnce()
 
@@ -54,13 +55,28 @@ class ArchiveReads:
 
     async def run(self, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of `read` in a thread. Raises Refused (503) where the archive does not answer."""
+        return await self._run(partial(read, *args, **kwargs), lambda: None)
+
+    async def search(self, read: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The same, where every call may be looked at. Half of the threads stay free of such reads."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._searches.acquire()
+        except TimeoutError:
+            self._told("overloaded")
+            raise unavailable("Too many searches wait for the archive.", 1) from None
+        return await self._run(partial(read, *args, **kwargs), self._searches.release)
+
+    async def _run(self, work: Callable[[], T], ended: Callable[[], None]) -> T:
+        """`ended`: is called when no thread has to do with it."""
         if self._pending >= self._most:
+            ended()
             self._told("overloaded")
             raise unavailable("Too many requests wait for the archive.", 1)
         self._pending += 1
-        running = self._pool.submit(partial(read, *args, **kwargs))
+        running = self._pool.submit(work)
         loop = asyncio.get_running_loop()
-        running.add_done_callback(lambda _: self._ended(loop))
+        running.add_done_callback(lambda _: self._ended(loop, ended))
         try:
             async with asyncio.timeout(self._timeout_s):
                 found = await asyncio.wrap_future(running)
@@ -80,13 +96,14 @@ class ArchiveReads:
         """Wait for nothing: a thread that reads ends with its read."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _ended(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _ended(self, loop: asyncio.AbstractEventLoop, ended: Callable[[], None]) -> None:
         """In the read's thread, or the loop's where it was cancelled before it began."""
         if not loop.is_closed():
-            loop.call_soon_threadsafe(self._release)
+            loop.call_soon_threadsafe(self._release, ended)
 
-    def _release(self) -> None:
+    def _release(self, ended: Callable[[], None]) -> None:
         self._pending -= 1
+        ended()
 
     def _failed(self, kind: str, says: str) -> None:
         self._trouble = f"the archive cannot be read: {says}"

@@ -319,19 +319,3 @@ def test_reads_that_hang_keep_neither_the_loop_nor_more_than_their_threads() -> 
         archive.let_go.set()
         time.sleep(0.1)
         assert http.get("/read", headers=bearer(ALL)).text == "calls"
-
-
-async def test_more_reads_than_may_wait_are_refused_at_once() -> None:
-    from tests.api.clients import parts
-
-    archive = Hanging()
-    reads = parts(archive, api_archive_timeout_s=5).reads
-    running = [asyncio.create_task(reads.run(archive.calls)) for _ in range(18)]
-    await asyncio.sleep(0.05)
-    with pytest.raises(Refused) as refused:
-        await reads.run(archive.calls)
-    assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "1"})
-    archive.let_go.set()
-    assert await asyncio.gather(*running) == ["calls"] * 18
-    assert await reads.run(archive.calls) == "calls"
-    reads.close()

@@ -83,7 +83,7 @@ async def find_calls(
     """Keys of calls whose id contains a text. A whole id is found at once."""
     parts = parts_of(request)
     accounts = caller_of(request).accounts
-    return FoundCalls(await parts.reads.run(parts.archive.find, part, accounts, MOST_FOUND))
+    return FoundCalls(await parts.reads.search(parts.archive.find, part, accounts, MOST_FOUND))
 
 
 @get("/calls/by-minute", operation_id="countCallsByMinute", tags=["calls"], responses=documented(400))

@@ -128,7 +128,7 @@ async def _keys(request: AnyRequest, part: str) -> list[str]:
     parts, accounts = parts_of(request), caller_of(request).accounts
     if not part or not part.isprintable():
         return []
-    return await parts.reads.run(parts.archive.find, part, accounts, CANDIDATES)
+    return await parts.reads.search(parts.archive.find, part, accounts, CANDIDATES)
 
 
 async def _candidates(request: AnyRequest, part: str, keys: list[str]) -> Response[Any]:
