@@ -85,7 +85,7 @@ ALERT_FIELDS: dict[str, Field] = {
     "AlertWindow.from": field("When the newest window begins.", "2026-11-29T00:42:00.000000Z", **TIME),
     "AlertWindow.to": field("When it ends.", "2026-11-29T00:47:00.000000Z", **TIME),
     "AlertWindow.bad": field("Occurrences in it.", 12, **COUNT),
-    "AlertWindow.all": field("Of how many.", 180, **COUNT),
+    "AlertWindow.all": field("Of how many; of at least so many where `share` is null.", 180, **COUNT),
     "AlertWindow.share": field("Their share; null where the number of good ones is not known.", 0.0667),
     "AlertWindow.baseline": field("The usual share; null without a history.", None),
     "AlertSample.key": field("The call.", f"twilio:{_CALL}", **TEXT),

@@ -140,9 +140,10 @@ def details_of(alert: Alert) -> list[tuple[str, str]]:
     ]
     if window:
         share = window.get("share")
-        of_all = f" ({100 * share:.0f} %)" if isinstance(share, int | float) else ""
-        span = _span_of(window)
-        said.append(("counted", f"{window.get('bad')} of {window.get('all')}{of_all}{span}"))
+        of_all = "an unknown number"
+        if isinstance(share, int | float):
+            of_all = f"{window.get('all')} ({100 * share:.0f} %)"
+        said.append(("counted", f"{window.get('bad')} of {of_all}{_span_of(window)}"))
     said.append(("occurrences", str(alert.get("occurrences", 1))))
     said += [(name, str(url)) for name, url in (alert.get("links") or {}).items()]
     return [(name, text) for name, text in said if text]

@@ -93,7 +93,7 @@ async def test_a_condition_stands_first_and_leads_to_its_calls(tmp_path: Path) -
             assert isinstance(app.screen, ConditionScreen)
             shown = screen(pilot)
             assert "webhook.failing, warning, firing" in shown
-            assert "counted" in shown
+            assert "10 of an unknown number in 5 min" in shown
             await pilot.press("enter")
             await settled(pilot)
             assert isinstance(app.screen, CallScreen)
