@@ -20,7 +20,8 @@ from typing import Any
 from stream.service.data_dir import open_owned
 from stream.service.errors import for_operator
 
-STOP_LIMIT_S = 12.0
+STOP_LIMIT_S = 20.0
+"""Longer than a gateway may take: its last answers, Kafka's time for them, and the flush."""
 START_LIMIT_S = 60.0
 """A role that was started less than this ago may still load its modules, on a busy machine for long: it looks
 at signals when it has.

@@ -9,6 +9,7 @@ import pytest
 
 from stream.cli.local import child_process
 from stream.cli.local.child_process import ChildProcess
+from stream.gateway import service
 
 
 @pytest.fixture(autouse=True)
@@ -19,6 +20,11 @@ def short_pauses(monkeypatch):
 def a_child(tmp_path, said, code):
     command = [sys.executable, "-c", code]
     return ChildProcess("worker", command, {"PATH": "/usr/bin:/bin"}, tmp_path / "log", say=said.append)
+
+
+def test_a_gateway_that_waits_for_kafka_as_long_as_it_may_is_not_killed():
+    longest_s = service.LAST_ANSWERS_S + 14 + 1 + service.FLUSH_S
+    assert longest_s < child_process.STOP_LIMIT_S
 
 
 async def test_a_role_that_fails_is_started_again_and_that_is_said_and_its_log_goes_on(tmp_path):
