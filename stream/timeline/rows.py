@@ -26,6 +26,7 @@ from stream.timeline.wording import sentence_of
 _LEVEL_OF = {"critical": "error", "warning": "warning", "info": "info"}
 _LAST = 1 << 62
 _PROGRESS = frozenset(NAMES.values())
+_SENT_OR_TOLD = frozenset({"alert", "delivery", "request_log"})
 
 _TELLING = {
     "hangup_cause": "",
@@ -196,19 +197,20 @@ def _callback_row(
     rows: list[TimelineRow], number: int | None, name: str | None, status: str | None
 ) -> TimelineRow | None:
     """The row of a callback: by its number, and its status where two callbacks have one number; without a
-    number by its name. A conference numbers its callbacks, too.
+    number by its name, and of several the one that did not come. A conference numbers its callbacks, too.
     """
-    if number is not None:
-        of_call = name is None or name in _PROGRESS
-        found = [
-            row
-            for row in rows
-            if row.sequence_number == number and (row.family == "progress" if of_call else row.name == name)
-        ]
-    else:
-        found = [row for row in rows if row.kind != "alert" and row.name == name]
+    of_call = name is None or name in _PROGRESS
+
+    def is_it(row: TimelineRow) -> bool:
+        if number is not None and row.sequence_number != number:
+            return False
+        if of_call:
+            return row.family == "progress" and (number is not None or row.name == name)
+        return row.name == name and row.family not in _SENT_OR_TOLD
+
+    found = [row for row in rows if is_it(row)]
     exact = [row for row in found if status is not None and row.status == status]
-    return next(iter(exact or found), None)
+    return min(exact or found, key=lambda row: row.arrival != "read", default=None)
 
 
 def _missing_row(number: int | None, name: str | None, status: str | None, why: str) -> TimelineRow:

@@ -202,6 +202,27 @@ def test_the_delivery_audit_is_told_at_its_callback(result: str, arrival: str) -
     assert (answered.arrival, [one.result for one in answered.audit]) == (arrival, [result])
 
 
+def test_a_callback_that_never_came_is_not_the_delivery_that_the_provider_logged() -> None:
+    record = recorded("telnyx-v1-v2-mix").record
+    assert record is not None
+    saved = record["timeline"][-1] | {"name": "call.recording.saved", "sequence_number": None, "status": None}
+    both = [
+        saved | {"family": family, "sources": ["telnyx_call_event"]} for family in ("delivery", "recording")
+    ]
+    audited = {
+        "name": "call.recording.saved",
+        "status": None,
+        "sequence_number": None,
+        "endpoint": "https://a.test/",
+    }
+    first = saved | {"family": "recording", "sources": ["telnyx_webhook"]}
+    told = {"timeline": [first, *both], "delivery_audit": [audited | {"result": "missing"}]}
+    rows = timeline_of(record | told, [], []).rows
+    assert [(row.family, row.seen_by) for row in rows if row.arrival == "never_came"] == [
+        ("recording", ["telnyx_call_event"])
+    ]
+
+
 def test_a_callback_of_a_conference_is_not_the_one_of_the_call_with_its_number() -> None:
     record, events, alerts = recorded("webhook-fails-with-fallback")
     assert record is not None
