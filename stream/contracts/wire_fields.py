@@ -113,9 +113,17 @@ HEADERS: dict[str, dict[str, Field]] = {
         "reason": field("Why it could not be applied.", "key_mismatch", known=DEAD_LETTER_REASONS),
         "stage": field("Where that was found.", "decode", **TEXT),
         "error": field("The cause, without the delivery's content.", "the value is null"),
-        "source_topic": field("The topic that it was read from.", "calls.callbacks.v1", **TEXT),
-        "source_partition": field("The partition, in digits.", "4", pattern="^[0-9]+$"),
-        "source_offset": field("The offset, in digits.", "1042", pattern="^[0-9]+$"),
+        "source_topic": field(
+            "The topic that it was read from; of a page or row of a resource, the resource's path.",
+            "calls.callbacks.v1",
+            **TEXT,
+        ),
+        "source_partition": field(
+            "The partition, in digits; `-1`: it was in no topic.", "4", pattern="^(-1|[0-9]+)$"
+        ),
+        "source_offset": field(
+            "The offset, in digits; `-1`: it was in no topic.", "1042", pattern="^(-1|[0-9]+)$"
+        ),
     },
     "redriven_headers": {
         "redriven": field("Offsets of dead letters of this partition, with commas.", "1042,1043", **TEXT),

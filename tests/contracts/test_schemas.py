@@ -23,6 +23,7 @@ from stream.core.events import Event
 from stream.core.fetches import FetchRequest
 from stream.core.policy import CallPolicy
 from stream.core.sources import FETCHED_SOURCES
+from stream.kafka.envelope_codec import dead_letter_headers
 from tests.contracts.closed import off_schema, validator
 from tests.core.deliveries import (
     START_US,
@@ -180,7 +181,7 @@ WRONG: list[tuple[str, str, Any, str]] = [
     ("envelope", "delivery.secret", "x", "Additional properties are not allowed ('secret' was unexpected)"),
     ("envelope", "ordinal", -1, "-1 is less than the minimum of 0"),
     ("letter", "reason", "bad_luck", "'bad_luck' is not one of"),
-    ("letter", "source_offset", "-1", "does not match"),
+    ("letter", "source_offset", "-2", "does not match"),
     ("letter", "stage", GONE, "'stage' is a required property"),
     ("event_headers", "ce_id", GONE, "'ce_id' is a required property"),
     ("event_headers", "ce_specversion", "0.3", "'1.0' was expected"),
@@ -292,3 +293,8 @@ def test_what_a_run_has_written_is_held_against_values_and_headers() -> None:
         "events, event_headers, $: 'ce_id' is a required property",
         "events, event, $: Additional properties are not allowed ('colour' was unexpected)",
     ]
+
+
+def test_the_headers_of_a_dead_letter_that_was_in_no_topic_are_what_their_schema_says() -> None:
+    headers = dead_letter_headers("too_large", "gateway", "too large", "calls.callbacks.v1", -1, -1, ())
+    assert wrong("dead_letter_headers", {name: said.decode() for name, said in headers}) == []
