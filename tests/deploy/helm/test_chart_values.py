@@ -12,6 +12,7 @@ import click
 import pytest
 import yaml
 
+from deploy.prometheus.render import read_values
 from stream.cli.main import main
 from stream.gateway.diagnose.provider_setup import TELNYX_PATH, TWILIO_PATH
 from stream.gateway.receive.source_detection import EVENT_STREAMS_PATH
@@ -231,7 +232,13 @@ def test_the_example_for_openshift_leaves_the_user_to_it(tmp_path: Path) -> None
 def test_prometheus_gets_the_rules_and_the_labels_that_they_select() -> None:
     files = sorted((ROOT / "deploy" / "prometheus").glob("*.rules.yml"))
     given = [one["spec"]["groups"] for one in of_kind("full", "PrometheusRule")]
-    assert given == [yaml.safe_load(path.read_text())["groups"] for path in files]
+    runbook = str(read_values()["runbook"])
+    wanted = [path.read_text().replace(runbook, "https://wiki.example.com/alerts") for path in files]
+    assert given == [yaml.safe_load(text)["groups"] for text in wanted]
+    assert (
+        yaml.safe_load((CHART / "values.yaml").read_text())["monitoring"]["prometheusRule"]["runbook"]
+        == runbook
+    )
     (endpoint,) = only("full", "ServiceMonitor")["spec"]["endpoints"]
     labels = {one["targetLabel"]: one.get("replacement") for one in endpoint["relabelings"]}
     assert labels == {"job": "callstream", "role": None}
