@@ -136,8 +136,11 @@ class CommitProgress:
 
     def _all_told(self) -> bool:
         scopes = self._story.names.scopes
-        last = {one.partition: one.offset for one in read_topic(self._bootstrap, scopes)}
-        found = self._consumer.committed([TopicPartition(scopes, number) for number in last], timeout=20)
+        try:
+            last = {one.partition: one.offset for one in read_topic(self._bootstrap, scopes)}
+            found = self._consumer.committed([TopicPartition(scopes, number) for number in last], timeout=20)
+        except KafkaException:  # a broker that is away
+            return False
         return all(tp.offset > last[tp.partition] for tp in found)
 
     def _share_or_none(self) -> float | None:

@@ -18,7 +18,14 @@ from typing import Any
 from tests.e2e.cluster.cluster import Cluster
 from tests.e2e.cluster.fault_target import LANES, FaultTarget
 from tests.e2e.cluster.watch import ProgressWatch, Recovery
-from tests.e2e.full_worker import create_topics, full_worker, get_json, health_url, supervised
+from tests.e2e.full_worker import (
+    CommitProgress,
+    create_topics,
+    full_worker,
+    get_json,
+    health_url,
+    supervised,
+)
 from tests.e2e.harness import Feed, WorkerProcess, read_topic, stopped_after
 from tests.e2e.simulated_load import SimulatedLoad
 from tests.e2e.verdict import read_verdict
@@ -111,9 +118,15 @@ class Scenario(FaultTarget):
                 self.codes = codes
                 with self.fed(rate):
                     yield
-                self.watch.wait(1.0, 180)
+                self.wait_processed()
                 self.worker.wait_ready(90)
             self.codes = [*codes, self.worker.terminate()[0]]
+
+    def wait_processed(self) -> None:
+        """Wait until the whole load is, with what calls have told each other."""
+        self.watch.wait(1.0, 180)
+        with CommitProgress(self.cluster.bootstrap, self.story) as progress:
+            progress.finish()
 
     def fed(self, rate: float = RATE) -> Feed:
         return Feed(self.cluster.bootstrap, self.story.records, rate, patience_s=PATIENCE_S)

@@ -153,5 +153,5 @@ def finish(scenario: Scenario) -> None:
     with stopped_after(last):
         last.start().wait_ready(90)
         scenario.ill.clear()
-        scenario.watch.wait(1.0, 180)
+        scenario.wait_processed()
         scenario.codes.append(last.terminate()[0])
