@@ -84,7 +84,7 @@ class ArchiveRole:
         self._days = chosen.archive_retention_days
         self._engine = connect(archive_url(chosen.archive_url, chosen.data_dir), reads_only=False)
         self._consumer = ArchiveConsumer(
-            connection(chosen, "archive"),
+            connection(chosen, "archive", partitions=chosen.partitions),
             {getattr(names, role): role for role in ROLES},
             archive_group(chosen.topic_prefix),
             chosen.session_timeout_s,

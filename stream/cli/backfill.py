@@ -136,7 +136,7 @@ async def _finished(
 ) -> BackfillJob:
     """Requests the backfill and waits until it is finished. `wanted`: the job as if it were new."""
     await topics.ensure(bootstrap, settings, wait_s=CONNECTED_WITHIN_S)
-    cluster = connection(settings, "backfill", bootstrap)
+    cluster = connection(settings, "backfill", bootstrap, settings.partitions)
     async with _store(settings, cluster) as store:
         known = store.job(wanted.id)
         if cancel:
@@ -209,7 +209,7 @@ def _print_unfinished(as_json: bool) -> None:
 
 async def _known(settings: Settings, bootstrap: str) -> list[BackfillJob]:
     await topics.ensure(bootstrap, settings, wait_s=CONNECTED_WITHIN_S)
-    async with _store(settings, connection(settings, "backfill", bootstrap)) as store:
+    async with _store(settings, connection(settings, "backfill", bootstrap, settings.partitions)) as store:
         return store.jobs()
 
 

@@ -309,7 +309,7 @@ async def _simulate(
                 shown.show("writing", f"{deliveries:,} deliveries of {traffic.calls:,} calls", share)
 
             return await run(
-                connection(settings, "simulator", bootstrap),
+                connection(settings, "simulator", bootstrap, settings.partitions),
                 prefix,
                 traffic,
                 gateway=webhooks,

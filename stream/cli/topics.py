@@ -8,7 +8,7 @@ from dataclasses import astuple, fields
 
 import click
 
-from stream.cli.checkup.cluster import replication_risks
+from stream.cli.checkup.cluster import topic_risks
 from stream.cli.support.finite_range import FiniteRange
 from stream.cli.support.startup import exit_on_error, quiet_clients, required_bootstrap
 from stream.cli.support.terminal import Misuse, say
@@ -46,7 +46,7 @@ def command(wait_s: float, as_json: bool, form: str | None) -> None:
             return
         made, found = asyncio.run(_ensure(settings, wait_s))
     _show(settings, made, as_json)
-    for risk, mend in replication_risks(found):
+    for risk, mend in topic_risks(found, settings):
         say(f"warning: {risk}: {mend}", err=True)
 
 

@@ -94,7 +94,7 @@ def build_app(
         topic_disable_leader=True,
         web_enabled=False,
     )
-    app.connection = connection(settings, "worker")
+    app.connection = connection(settings, "worker", partitions=settings.partitions)
     app.transport = LaneTransport(app.conf.broker_consumer, app)
     app.table = cast(
         StateTable,

@@ -78,7 +78,8 @@ async def serving(chosen: GatewaySettings) -> AsyncIterator[Addresses]:
     credentials = GatewayCredentials.from_settings(chosen)
     for warning in warnings(credentials):
         log.warning("%s", warning)
-    producer = AckedProducer(names.callbacks, connection(chosen, "gateway"), produced=metrics.produced)
+    cluster = connection(chosen, "gateway", partitions=chosen.partitions)
+    producer = AckedProducer(names.callbacks, cluster, produced=metrics.produced)
     connections = Connections(at_most=connections_at_most(AT_MOST, raise_limit()))
     if connections.at_most < AT_MOST:
         log.warning(FEW_DESCRIPTORS, connections.at_most)

@@ -1,14 +1,15 @@
 """The topics: their names and policies, how missing ones are created, and whether existing ones are usable.
 
 Another retention is the operator's choice. Another number of partitions is refused, because a call would then
-be in two partitions.
+be in two partitions. Partitions that were added to a topic later stay unused: Kafka cannot take them back.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, fields, replace
+from dataclasses import asdict, astuple, dataclass, field, fields, replace
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -35,6 +36,8 @@ SOURCE_MAX_BYTES = 1024 * 1024
 OUTPUT_MAX_BYTES = 2 * 1024 * 1024
 _DAY_MS = 24 * 60 * 60 * 1000
 
+log = logging.getLogger("callstream.topics")
+
 
 class TopicError(Exception):
     """The topics are not usable. The message names the cluster or topic, and the reason."""
@@ -60,6 +63,7 @@ class TopicMismatch(TopicError):
 class Examined:
     """The state of the topics: names of those that are missing or without a leader, and mismatches.
 
+    `grown`: the number of partitions of topics that were given more than are used.
     Of several brokers, the loss of one loses records of the topics in `one_replica`, and may lose some of
     those in `one_in_sync`: with `min.insync.replicas` 1, a record counts as written when one broker has it.
     """
@@ -67,6 +71,7 @@ class Examined:
     missing: tuple[str, ...] = ()
     without_leader: tuple[str, ...] = ()
     mismatches: tuple[TopicMismatch, ...] = ()
+    grown: Mapping[str, int] = field(default_factory=dict)
     brokers: int = 0
     one_replica: tuple[str, ...] = ()
     one_in_sync: tuple[str, ...] = ()
@@ -246,6 +251,8 @@ async def _all_there(admin: AIOKafkaAdminClient, topics: Topics, partitions: int
         raise found.mismatches[0]
     if found.missing or found.without_leader:
         return False
+    for name, count in found.grown.items():
+        log.warning("topic %s has %d partitions, and only the first %d are used", name, count, partitions)
     for name in _compacted(topics):
         await _check_compacted(admin, name)
     return True
@@ -254,16 +261,22 @@ async def _all_there(admin: AIOKafkaAdminClient, topics: Topics, partitions: int
 def _compared(described: Sequence[Any], topics: Topics, partitions: int) -> Examined:
     by_name = {found["topic"]: found["partitions"] for found in described}
     there = {name: by_name[name] for name in astuple(topics) if by_name.get(name)}
+    counts = {name: len(found) for name, found in there.items() if len(found) != partitions}
+    # The changelog tells a topic that was given more from settings that do not fit: its states are where the
+    # calls' keys put them.
+    is_ours = topics.changelog in there and topics.changelog not in counts
+    grown = {name: count for name, count in counts.items() if is_ours and count > partitions}
     return Examined(
         missing=tuple(name for name in astuple(topics) if name not in there),
         without_leader=tuple(
             name for name, found in there.items() if any(part["leader"] < 0 for part in found)
         ),
         mismatches=tuple(
-            TopicMismatch(name, f"{partitions} partitions", str(len(found)))
-            for name, found in there.items()
-            if len(found) != partitions
+            TopicMismatch(name, f"{partitions} partitions", str(count))
+            for name, count in counts.items()
+            if name not in grown
         ),
+        grown=grown,
     )
 
 
@@ -292,6 +305,14 @@ async def examine(bootstrap: str, settings: RoleSettings, *, wait_s: float = EXA
             why = f"the cluster at {bootstrap} refuses"
         raise TopicError(f"{why} ({type(error).__name__})") from error
     return replace(found, brokers=brokers, mismatches=(*found.mismatches, *others))
+
+
+async def partitions_in_use(cluster: Connection, topics: Topics) -> int:
+    """By the topics themselves, some of which may have been given more later. Raises KafkaError."""
+    async with admin_client(cluster) as admin:
+        await admin.start()
+        found = {one["topic"]: len(one["partitions"]) for one in await admin.describe_topics()}
+    return min(count for name in astuple(topics) if (count := found.get(name)))
 
 
 async def _with_replicas(admin: AIOKafkaAdminClient, found: Examined, topics: Topics) -> Examined:

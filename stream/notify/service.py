@@ -72,7 +72,7 @@ class Notifier:
 
     def __init__(self, chosen: NotifySettings, http: aiohttp.ClientSession) -> None:
         names = topics.names(chosen.topic_prefix)
-        cluster = connection(chosen, "notify")
+        cluster = connection(chosen, "notify", partitions=chosen.partitions)
         routes = {sink: routes_of(sink, chosen) for sink in sinks_of(chosen)}
         self.url = ""
         self.metrics = NotifyMetrics(

@@ -82,7 +82,7 @@ async def serving(chosen: PollerSettings) -> AsyncIterator[Poller]:
 class Poller:
     def __init__(self, chosen: PollerSettings) -> None:
         names = topics.names(chosen.topic_prefix)
-        cluster = connection(chosen, "poller")
+        cluster = connection(chosen, "poller", partitions=chosen.partitions)
         self.url = ""
         self.accounts = accounts(chosen)
         self._nameless = lacks_twilio_account(chosen)

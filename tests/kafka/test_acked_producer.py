@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 from stream.gateway.receive.records import WebhookRecord
 from stream.kafka import topics
@@ -19,9 +19,10 @@ from stream.kafka.acked_producer import (
     NotAcknowledgedError,
     RecordTooLargeError,
 )
-from stream.kafka.client.connection import Connection
+from stream.kafka.client.connection import Connection, connection
 from stream.kafka.in_sync import min_in_sync_replicas
 from stream.kafka.oversized_records import DeadLetteringProducer
+from stream.kafka.partitions import partition_of
 from stream.service.settings import Settings
 from tests.e2e.harness import read_topic
 from tests.real_broker import RealBroker
@@ -74,6 +75,30 @@ async def test_what_is_landed_is_in_kafka_under_its_key(broker: RealBroker, pref
         assert (acked.buffered_bytes, acked.trouble(), told.good, told.bad) == (0, None, 99, 0)
     found = {record.value: record.key for record in read_topic(broker.bootstrap, topic)}
     assert found == {one(n).value: None if n == 2 else one(n).key for n in range(1, 100)}
+
+
+async def test_a_key_keeps_its_partition_when_its_topic_is_given_more(
+    broker: RealBroker, prefix: str
+) -> None:
+    settings = Settings(kafka=broker.bootstrap, topic_prefix=prefix, partitions=2)
+    await topics.ensure(broker.bootstrap, settings)
+    topic = topics.names(prefix).callbacks
+    acked = AckedProducer(
+        topic, connection(settings, "gateway", partitions=settings.partitions), produced=Told().produced
+    )
+    await acked.start()
+    try:
+        admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+        admin.create_partitions([NewPartitions(topic, 7)])[topic].result(20)
+        assert acked._open is not None
+        client = acked._open.producer.client
+        await until(lambda: len(client.cluster._partitions[topic]) == 7 or not client.force_metadata_update())
+        for n in range(100):
+            await acked.send_all([one(n)], 5)
+    finally:
+        await acked.close(1)
+    found = {record.value: record.partition for record in read_topic(broker.bootstrap, topic)}
+    assert found == {one(n).value: partition_of(one(n).key or b"", 2) for n in range(100)}
 
 
 async def test_a_topic_that_wants_more_replicas_in_sync_than_there_are_is_seen_without_traffic(

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic
 
 from stream.cli.main import main
+from stream.kafka.client.connection import connection
 from stream.kafka.topics import (
     POLICIES,
     Examined,
@@ -27,6 +28,7 @@ from stream.kafka.topics import (
     examine,
     make_missing,
     names,
+    partitions_in_use,
 )
 from stream.service.settings import Settings
 
@@ -36,6 +38,13 @@ def described(bootstrap: str, topic: str) -> dict[str, str]:
     admin = AdminClient({"bootstrap.servers": bootstrap})  # its answers end with it
     answer: Any = admin.describe_configs([resource])
     return {name: entry.value for name, entry in answer[resource].result(20).items()}
+
+
+def grow(bootstrap: str, topic: str, partitions: int) -> None:
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(20)
+    while len(admin.list_topics(topic, timeout=20).topics[topic].partitions) != partitions:
+        time.sleep(0.05)
 
 
 def make(bootstrap: str, topic: str, partitions: int, config: dict[str, str] | None = None) -> None:
@@ -132,12 +141,35 @@ async def test_four_roles_that_start_at_once_make_each_topic_once(broker: Any, p
 async def test_another_number_of_partitions_is_refused_with_topic_wanted_and_found(
     broker: Any, prefix: str
 ) -> None:
-    make(broker.bootstrap, names(prefix).ended, 5)
+    make(broker.bootstrap, names(prefix).ended, 1)
     with pytest.raises(TopicMismatch) as caught:
         await ensure(broker.bootstrap, Settings(topic_prefix=prefix, partitions=2))
     error = caught.value
-    assert (error.topic, error.wanted, error.found) == (names(prefix).ended, "2 partitions", "5")
-    assert str(error) == f"topic {prefix}ended.v1: wanted 2 partitions, found 5"
+    assert (error.topic, error.wanted, error.found) == (names(prefix).ended, "2 partitions", "1")
+    assert str(error) == f"topic {prefix}ended.v1: wanted 2 partitions, found 1"
+
+
+@pytest.mark.broker
+async def test_topics_that_were_given_more_partitions_are_used_as_before(
+    broker: Any, prefix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(topic_prefix=prefix, partitions=2)
+    topics = names(prefix)
+    await ensure(broker.bootstrap, settings)
+    grow(broker.bootstrap, topics.callbacks, 3)
+    assert await ensure(broker.bootstrap, settings) == []
+    assert f"topic {topics.callbacks} has 3 partitions, and only the first 2 are used" in caplog.text
+    found = await examine(broker.bootstrap, settings)
+    assert (found.mismatches, found.grown) == ((), {topics.callbacks: 3})
+    assert await partitions_in_use(connection(settings, "test", broker.bootstrap), topics) == 2
+
+    with pytest.raises(TopicMismatch, match="wanted 1 partitions, found 3"):
+        await ensure(broker.bootstrap, Settings(topic_prefix=prefix, partitions=1))
+    with pytest.raises(TopicMismatch, match=r"polled.v1: wanted 3 partitions, found 2"):
+        await ensure(broker.bootstrap, Settings(topic_prefix=prefix, partitions=3))
+    grow(broker.bootstrap, topics.changelog, 3)
+    with pytest.raises(TopicMismatch, match="wanted 2 partitions, found 3"):
+        await ensure(broker.bootstrap, settings)
 
 
 @pytest.mark.broker
@@ -162,12 +194,12 @@ async def test_a_look_makes_nothing_and_finds_all_that_does_not_fit(broker: Any,
     settings = Settings(topic_prefix=prefix, partitions=2)
     assert await examine(broker.bootstrap, settings) == Examined(astuple(names(prefix)), brokers=1)
 
-    make(broker.bootstrap, names(prefix).ended, 5)
+    make(broker.bootstrap, names(prefix).ended, 1)
     make(broker.bootstrap, names(prefix).changelog, 2)
     found = await examine(broker.bootstrap, settings)
     assert set(found.missing) == set(astuple(names(prefix))) - {names(prefix).ended, names(prefix).changelog}
     assert [str(mismatch) for mismatch in found.mismatches] == [
-        f"topic {prefix}ended.v1: wanted 2 partitions, found 5",
+        f"topic {prefix}ended.v1: wanted 2 partitions, found 1",
         f"topic {names(prefix).changelog}: wanted cleanup.policy=compact, found delete",
     ]
 

@@ -53,14 +53,19 @@ def topics(found: Examined, settings: Settings) -> Check:
         hidden = "" if settings.kafka_security == "plaintext" else ", or not shown to this login"
         says = f"missing{hidden}: {_some(found.missing)}"
         return Check("topics", "warning", says, "`callstream topics` makes them")
-    if risks := replication_risks(found):
+    if risks := topic_risks(found, settings):
         return Check("topics", "warning", "; ".join(says for says, _ in risks), risks[0][1])
     return Check("topics", "ok", f"all are there, with {settings.partitions} partitions")
 
 
-def replication_risks(found: Examined) -> list[tuple[str, str]]:
-    """(risk, what to do about it) of topics that may lose records with a broker of several. Pure."""
+def topic_risks(found: Examined, settings: Settings) -> list[tuple[str, str]]:
+    """(risk, what to do about it) of topics that have partitions for nothing, or that may lose records with a
+    broker of several. Pure.
+    """
     risks = []
+    if found.grown:
+        says = f"{_some(tuple(found.grown))}: only the first {settings.partitions} partitions are used"
+        risks.append((says, "write nothing into the others: nothing reads them"))
     if found.one_replica:
         says = f"{_some(found.one_replica)}: one replica, which a lost broker takes with it"
         mend = "give them three (`kafka-reassign-partitions`); CALLSTREAM_REPLICATION=3 is for new ones"

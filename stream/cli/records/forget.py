@@ -28,7 +28,7 @@ from stream.kafka.client.producers import drop, idempotent
 from stream.kafka.envelope_codec import write_envelope
 from stream.kafka.partitions import TopicPartition, partition_of
 from stream.kafka.topic_reader import ends_of, read_from
-from stream.kafka.topics import Topics, names
+from stream.kafka.topics import Topics, names, partitions_in_use
 from stream.service.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ async def _forgotten(cluster: Connection, topics: Topics, keys: Sequence[str]) -
     Raises MissingTopicError, KafkaError.
     """
     ends = await ends_of(cluster, [topics.events, topics.polled])
-    partitions = sum(one.topic == topics.events for one in ends)
+    partitions = await partitions_in_use(cluster, topics)
     requests = [ForgetRequest(str(uuid.uuid4()), key) for key in keys]
     waiting = {forgotten_id(one): one.key for one in requests}
     said = {TopicPartition(topics.events, partition_of(key.encode(), partitions)) for key in keys}

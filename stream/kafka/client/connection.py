@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +28,26 @@ class Connection:
 
     - `client`: aiokafka's settings of every client, beside the addresses.
     - `rack`: consumers read from a replica in it; empty: from leaders.
+    - `partitions`: how many of each topic its producers and consumers know. A topic that was given more later
+      is used as before, or its calls would move. None: all.
     """
 
     bootstrap: str
     client: Mapping[str, Any] = field(default_factory=dict, repr=False)
     rack: str = ""
+    partitions: int | None = None
 
     def producer(self, **settings: Any) -> AIOKafkaProducer:
         """A producer that is not started. `settings`: aiokafka's."""
-        return AIOKafkaProducer(**self._with(settings))
+        producer = AIOKafkaProducer(**self._with(settings))
+        self._hide_added(producer.client.cluster)
+        return producer
 
     def consumer(self, *topics: str, **settings: Any) -> AIOKafkaConsumer:
         """A consumer that is not started. `settings`: aiokafka's."""
-        return AIOKafkaConsumer(*topics, client_rack=self.rack or None, **self._with(settings))
+        consumer = AIOKafkaConsumer(*topics, client_rack=self.rack or None, **self._with(settings))
+        self._hide_added(consumer._client.cluster)
+        return consumer
 
     def admin(self, **settings: Any) -> AIOKafkaAdminClient:
         """An admin client that is not started. `settings`: aiokafka's."""
@@ -48,9 +56,22 @@ class Connection:
     def _with(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         return {"bootstrap_servers": self.bootstrap, **self.client, **settings}
 
+    def _hide_added(self, cluster: Any) -> None:
+        if self.partitions is not None:
+            for known in ("partitions_for_topic", "available_partitions_for_topic"):
+                setattr(cluster, known, partial(_first, getattr(cluster, known), self.partitions))
 
-def connection(chosen: RoleSettings, role: str, bootstrap: str = "") -> Connection:
+
+def _first(known: Callable[[str], set[int] | None], count: int, topic: str) -> set[int] | None:
+    found = known(topic)
+    return found if found is None or len(found) <= count else {number for number in found if number < count}
+
+
+def connection(
+    chosen: RoleSettings, role: str, bootstrap: str = "", partitions: int | None = None
+) -> Connection:
     """The connection of a role or command. `bootstrap`: the embedded broker, where no cluster is configured.
+    `partitions`: as in Connection, where the topics were checked.
 
     Reads the files of certificates. Raises SettingsError.
     """
@@ -78,7 +99,7 @@ def connection(chosen: RoleSettings, role: str, bootstrap: str = "") -> Connecti
         else:
             client["sasl_plain_username"] = chosen.kafka_sasl_username
             client["sasl_plain_password"] = chosen.kafka_sasl_password
-    return Connection(bootstrap or chosen.kafka, client, chosen.kafka_client_rack)
+    return Connection(bootstrap or chosen.kafka, client, chosen.kafka_client_rack, partitions)
 
 
 def tls_context(ca: Path | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext:

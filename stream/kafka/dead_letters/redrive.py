@@ -10,10 +10,12 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 
 from stream.kafka.client.connection import Connection
 from stream.kafka.dead_letters.letter import REDRIVEN_FROM, StoredLetter, note, read_letter
 from stream.kafka.topic_reader import records
+from stream.kafka.topics import names, partitions_in_use
 from stream.kafka.transactional_producer import (
     KEYED,
     Output,
@@ -115,7 +117,8 @@ class Redrive:
 async def opened_redrive(cluster: Connection, prefix: str) -> AsyncIterator[Redrive]:
     """Ends any other redrive of these topics. Raises TimeoutError, KafkaError, OSError."""
     group, _, name = redrive_id(prefix).rpartition("-")
-    producer = TransactionalProducer(group, name, cluster, lambda *_: None)
+    used = replace(cluster, partitions=await partitions_in_use(cluster, names(prefix)))
+    producer = TransactionalProducer(group, name, used, lambda *_: None)
     try:
         await producer.open()
         yield Redrive(producer)

@@ -107,7 +107,7 @@ class FetchRequestConsumer:
         Raises KafkaError.
         """
         self._consumer = await consumers.join(
-            connection(self._settings, "poller"),
+            connection(self._settings, "poller", partitions=self._settings.partitions),
             [self._topic],
             group=poller_group(self._settings.topic_prefix),
             session_s=self._settings.session_timeout_s,

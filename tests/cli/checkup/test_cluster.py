@@ -38,6 +38,11 @@ async def test_no_broker_is_started_where_none_is_configured(tmp_path: Path) -> 
     ("found", "state", "says"),
     [
         (Examined(brokers=1), "ok", "all are there, with 12 partitions"),
+        (
+            Examined(grown={"calls.ended.v1": 24}),
+            "warning",
+            "calls.ended.v1: only the first 12 partitions are used",
+        ),
         (Examined(missing=("a", "b")), "warning", "missing: a, b"),
         (Examined(missing=("a", "b", "c", "d", "e")), "warning", "missing: a, b, c and 2 more"),
         (

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.structs import PartitionMetadata
 
 from stream.kafka.client import consumers, network_client, producers
 from stream.kafka.client.connection import Connection, connection, tls_context
@@ -47,8 +48,24 @@ async def test_every_client_is_made_with_the_same_login_and_named_by_its_role() 
     await network_client.close(admin._client)
 
 
+async def test_partitions_that_a_topic_was_given_later_are_not_known() -> None:
+    made = connection(Settings(kafka="127.0.0.1:9"), "worker", partitions=2)
+    producer, consumer = made.producer(), made.consumer("topic")
+    for client in (producer.client, consumer._client):
+        leaders = {number: PartitionMetadata("topic", number, 1, [1], [1], None) for number in range(5)}
+        client.cluster._partitions = {"topic": leaders}
+        assert client.cluster.partitions_for_topic("topic") == {0, 1}
+        assert client.cluster.available_partitions_for_topic("topic") == {0, 1}
+        assert client.cluster.partitions_for_topic("another") is None
+    await producers.drop(producer)
+    await consumers.drop(consumer)
+
+
 def test_a_connection_shows_no_secret() -> None:
-    assert repr(connection(Settings(**SCRAM), "gateway")) == "Connection(bootstrap='127.0.0.1:9', rack='')"
+    assert (
+        repr(connection(Settings(**SCRAM), "gateway"))
+        == "Connection(bootstrap='127.0.0.1:9', rack='', partitions=None)"
+    )
 
 
 async def test_no_request_of_a_login_is_logged_at_any_level(caplog: pytest.LogCaptureFixture) -> None:
