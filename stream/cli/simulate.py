@@ -2,7 +2,8 @@
 
 With --gateway the callbacks go over HTTP, as the providers send them, and only polled rows go to Kafka. With
 --serve a poller reads the rows from REST resources, as the providers serve them.
-Exit code 0: sent, and with --check no difference. 1: a difference, or the gateway accepted nothing.
+Exit code 0: sent, and with --check no difference. 1: a difference, nothing to compare, or the gateway
+accepted nothing.
 SIGTERM: 0, with --check 143.
 """
 
@@ -271,6 +272,9 @@ def command(
             mend = "is this the gateway's address, and does it verify with the keys of the simulator?"
         unchecked = " Nothing was compared." if compare else ""
         say(f"Error: {gateway} took nothing: {mend}{unchecked}", err=True)
+        raise SystemExit(FAILED)
+    if outcome.report is not None and not outcome.report.events_expected:
+        say("Error: these options deliver nothing of any call, so nothing was compared.", err=True)
         raise SystemExit(FAILED)
     if outcome.report is not None and not outcome.report.ok:
         raise SystemExit(FAILED)

@@ -158,13 +158,8 @@ def test_a_gateway_that_takes_nothing_is_code_1(without_kafka: dict[str, str]) -
     assert "given up" in result.stdout
 
 
-def test_what_a_gateway_did_not_take_is_not_looked_for(
-    without_kafka: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def ends(*_: object) -> dict[object, int]:
-        return {}
-
-    monkeypatch.setattr("stream.simulator.run.end_offsets", ends)
+@pytest.mark.usefixtures("empty_topics")
+def test_what_a_gateway_did_not_take_is_not_looked_for(without_kafka: dict[str, str]) -> None:
     with gateway_beside() as gateway:
         gateway.status_of = lambda request, number: 403
         wanted = ("--calls", "20", "--seed", "4", "--gateway", gateway.url, "--check")
@@ -206,14 +201,29 @@ def metrics_beside() -> Iterator[str]:
             thread.join()
 
 
-def test_the_metrics_of_every_role_are_searched(
-    without_kafka: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def empty_topics(monkeypatch: pytest.MonkeyPatch) -> None:
     async def ends(*_: object) -> dict[object, int]:
         return {}
 
     monkeypatch.setattr("stream.simulator.run.end_offsets", ends)
     monkeypatch.setattr("stream.simulator.check.check.read_from", lambda *_, **__: FakeReader(()))
+
+
+@pytest.mark.usefixtures("empty_topics")
+@pytest.mark.parametrize(
+    "nothing", [["--drop", "1", "--no-polled"], ["--telnyx", "1", "--sources", "twilio_call"]]
+)
+def test_a_check_of_a_run_that_delivers_nothing_is_code_1(
+    without_kafka: dict[str, str], nothing: list[str]
+) -> None:
+    result = run("--calls", "5", "--check", *nothing, **without_kafka)
+    assert result.exit_code == 1
+    assert "these options deliver nothing of any call, so nothing was compared" in result.stderr
+
+
+@pytest.mark.usefixtures("empty_topics")
+def test_the_metrics_of_every_role_are_searched(without_kafka: dict[str, str]) -> None:
     with metrics_beside() as address:
         listen = {
             f"CALLSTREAM_{role.upper()}_LISTEN": address for role in (*ROLES, "gateway_health", "api_health")

@@ -187,7 +187,7 @@ class Comparison:
         self.alerts.alert(alert)
 
     def dead_letter(self, key: str | None, reason: str, error: str) -> None:
-        if key is None or self._ours(key):
+        if self._ours(key or ""):
             self._report.differ("dead_letter", f"{key}: {reason} ({error})")
 
     def _expect(self, call: ExpectedCall) -> None:

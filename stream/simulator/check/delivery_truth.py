@@ -40,6 +40,15 @@ class DeliveryTruth(NamedTuple):
     healed: frozenset[tuple[int | None, str]]
     audited: frozenset[tuple[str, int | None, str]]
 
+    def __str__(self) -> str:
+        gaps = sorted(_words(name, number) for number, name in self.healed)
+        audit = sorted(f"{_words(name, number)} {result}" for name, number, result in self.audited)
+        return f"[gaps: {', '.join(gaps) or 'none'}; audit: {', '.join(audit) or 'none'}]"
+
+
+def _words(name: str, number: int | None) -> str:
+    return name if number is None else f"{name} {number}"
+
 
 def truth_of(call: SimulatedCall, delivered: Set[tuple[str, int]]) -> DeliveryTruth | None:
     """None where it cannot be told: the log was not read as a whole, or a callback may have arrived, or an

@@ -197,6 +197,14 @@ def test_a_dead_letter_of_the_run_is_named(expected: ExpectedOutputs) -> None:
     ]
 
 
+def test_a_dead_letter_without_a_key_is_one_of_other_traffic(expected: ExpectedOutputs) -> None:
+    """Every record of a run has a key."""
+    for alone in (True, False):
+        comparison = Comparison(expected, alone=alone)
+        comparison.dead_letter(None, "not_json", "…")
+        assert ("dead_letter" in comparison.report().differences) is alone
+
+
 def test_other_traffic_is_counted_apart_unless_the_run_is_alone(
     expected: ExpectedOutputs, outputs: Outputs
 ) -> None:
