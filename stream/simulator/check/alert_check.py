@@ -7,12 +7,16 @@ from typing import Any, NamedTuple
 
 from stream.core.alerting.rules import Rules
 from stream.simulator.calls.planted import BY_NUMBER
-from stream.simulator.check.expected_call import Answer, ExpectedAlert
+from stream.simulator.check.expected_call import Answer, ExpectedAlert, ExpectedCall
 from stream.simulator.check.report import CheckReport
 
-FACT_RULES = frozenset({"call.failed", "call.error_event"})
+SHORT = "call.short"
+FACT_RULES = frozenset({"call.failed", "call.error_event", SHORT})
 FAILING = "webhook.failing"
-"""The alert rules that are compared: of the others the simulator does not know what is right."""
+"""The alert rules that are compared."""
+
+NO_END, GAP, CONFLICT = "call.no_terminal_event", "delivery.gap", "state.conflict"
+"""Rules of which the simulator knows only when an alert must not go on. Of the others it knows nothing."""
 
 OVER = frozenset({"settled", "quiet", "recovered"})
 """Reasons to resolve an alert of something that was true."""
@@ -24,6 +28,14 @@ class _FoundEpisode(NamedTuple):
     revision: int
     holds: bool
     confirmed: bool
+    said: str
+
+
+class _FoundState(NamedTuple):
+    """Whether an alert fires, as its last record says."""
+
+    alert: ExpectedAlert
+    fires: bool
     said: str
 
 
@@ -39,25 +51,40 @@ class AlertCheck:
         self._expected: set[ExpectedAlert] = set()
         self._found: dict[ExpectedAlert, _FoundEpisode] = {}
         self._seen: set[str] = set()
-        self._firing: dict[str, tuple[bool, str]] = {}
+        self._over: set[ExpectedAlert] = set()
+        self._states: dict[str, _FoundState] = {}
         self._active: set[str | None] = set()
 
-    def expect(self, alerts: Iterable[ExpectedAlert], account: str | None) -> None:
-        """Alerts of a call of this account. Some may be expected already."""
+    def expect(self, call: ExpectedCall) -> None:
+        """The alerts of a call. Some may be expected already."""
+        account, talk_s = call.says.get("account"), call.says.get("duration_s")
+        alerts = [
+            *call.alerts,
+            *([ExpectedAlert(SHORT, call.key)] if self._is_short(account, talk_s) else ()),
+        ]
         self._expected.update(one for one in alerts if self._rules.rule(one.rule, account).enabled)
+        over = {ExpectedAlert(CONFLICT, call.key)}
+        if call.status is not None:
+            over.add(ExpectedAlert(NO_END, call.key))
+        if call.delivery is not None:
+            over.add(ExpectedAlert(GAP, call.key))  # the log of its callbacks is there: it fills each gap
+        self._over |= over
+
+    def _is_short(self, account: str | None, talk_s: float | None) -> bool:
+        return talk_s is not None and talk_s <= (self._rules.rule(SHORT, account).at_most_s or 0)
 
     def alert(self, alert: dict[str, Any]) -> None:
         """A record of the alerts topic. The highest revision of an episode is the one that counts."""
         rule, scope, id_ = alert["rule"]["id"], alert["scope"]["id"], alert["id"]
         said, fires = f"{rule} of {scope} ({alert['state']}), alert {id_}", alert["state"] == "firing"
-        self._firing[alert["fingerprint"]] = (fires, said)
+        key = ExpectedAlert(rule, scope)
+        self._states[alert["fingerprint"]] = _FoundState(key, fires, said)
         if (rule not in FACT_RULES and rule != FAILING) or BY_NUMBER in scope:
             return
         if id_ in self._seen:
             self._report.differ("alert_repeated", said)
             return
         self._seen.add(id_)
-        key = ExpectedAlert(rule, scope)
         known, revision = self._found.get(key), alert["revision"]
         if known is None or revision > known.revision or fires:
             holds = fires or alert["reason"]["code"] in OVER
@@ -86,7 +113,9 @@ class AlertCheck:
         report.alerts_expected, report.alerts_found = len(wanted), len(wanted & fired)
         for rule, scope in sorted(wanted - fired):
             report.differ("alert_missing", f"{rule} of {scope}")
-        for fingerprint, (fires, said) in self._firing.items():
+        for fingerprint, (key, fires, said) in self._states.items():
+            if fires and key in self._over:
+                report.differ("alert_unexpected", said)
             if fires and fingerprint not in self._active:
                 report.differ("alert_active", f"{said}: is not active")
             elif not fires and fingerprint in self._active:

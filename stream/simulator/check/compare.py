@@ -195,7 +195,7 @@ class Comparison:
         self._ends_expected += (call.status is not None) - (before is not None and before.status is not None)
         self._calls[call.key] = call
         self._expect_events(call)
-        self.alerts.expect(call.alerts, call.says.get("account"))
+        self.alerts.expect(call)
         self._check_end(call.key)
         self._lost.update(call.won_over)
         for loser in call.won_over:

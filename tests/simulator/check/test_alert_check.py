@@ -7,6 +7,7 @@ import copy
 import pytest
 
 from stream.core.alerting.rules import read_rules
+from stream.simulator.calls.options import CALLBACK_SOURCES, Options
 from stream.simulator.check.compare import Comparison
 from stream.simulator.check.expected_outputs import ExpectedOutputs
 from stream.simulator.traffic import Traffic
@@ -82,6 +83,37 @@ def test_alerts_of_rules_that_are_not_enabled_are_not_expected_and_others_are_no
     assert {alert["rule"]["id"] for alert in obeyed.alerts} == {"call.error_event"}
     assert compared(expected, obeyed, rules=rules).differences == {}
     assert set(compared(expected, outputs, rules=rules).differences) == {"alert_unexpected"}
+
+
+SHORT = Options(calls=300, seed=5, sources=frozenset(CALLBACK_SOURCES))
+
+
+def test_a_short_call_must_have_its_alert_and_no_other_call() -> None:
+    traffic = Traffic(SHORT)
+    rules = read_rules('rules = [{id = "call.short", at_most_s = 8}]')
+    outputs = outputs_of(traffic, rules=rules)
+    assert traffic.expected is not None
+    short = [alert for alert in outputs.alerts if alert["rule"]["id"] == "call.short"]
+    assert len(short) > 5
+    assert compared(traffic.expected, outputs, rules=rules).differences == {}
+    rest = [alert for alert in outputs.alerts if alert not in short]
+    missing = compared(traffic.expected, outputs._replace(alerts=rest), rules=rules)
+    assert missing.differences == {"alert_missing": len(short)}
+    shipped = compared(traffic.expected, outputs).examples["alert_unexpected"]
+    assert shipped[0].startswith("call.short of ")
+
+
+@pytest.mark.parametrize("rule", ["state.conflict", "call.no_terminal_event", "delivery.gap"])
+@pytest.mark.parametrize(("state", "found"), [("firing", {"alert_unexpected": 1}), ("resolved", {})])
+def test_an_alert_of_an_ended_call_that_goes_on_without_a_cause_is_named(
+    expected: ExpectedOutputs, outputs: Outputs, rule: str, state: str, found: dict[str, int]
+) -> None:
+    key = outputs.records[last_revision(outputs, "completed")]["key"]
+    alert = copy.deepcopy(outputs.alerts[first_alert(outputs, "call.failed")])
+    alert |= {"id": "x", "fingerprint": "y", "state": state, "rule": {"id": rule}}
+    alert["scope"]["id"] = key
+    outputs.alerts.append(alert)
+    assert compared(expected, outputs).differences == found
 
 
 def test_all_is_not_there_before_the_alerts_of_endpoints(expected: ExpectedOutputs, outputs: Outputs) -> None:
