@@ -268,8 +268,10 @@ def command(
         say(line)
     if outcome.answers is not None and outcome.answers.took_nothing:
         mend = "does the gateway run, and is this its address?"
-        if outcome.answers.reached:
+        if outcome.answers.turned_away:
             mend = "is this the gateway's address, and does it verify with the keys of the simulator?"
+        elif outcome.answers.reached:
+            mend = "it fails; its log says why. Does its Kafka answer?"
         unchecked = " Nothing was compared." if compare else ""
         say(f"Error: {gateway} took nothing: {mend}{unchecked}", err=True)
         raise SystemExit(FAILED)

@@ -158,6 +158,15 @@ def test_a_gateway_that_takes_nothing_is_code_1(without_kafka: dict[str, str]) -
     assert "given up" in result.stdout
 
 
+def test_of_a_gateway_that_fails_its_kafka_is_named(without_kafka: dict[str, str]) -> None:
+    with gateway_beside() as gateway:
+        gateway.status_of = lambda request, number: 503
+        result = run("--calls", "5", "--gateway", gateway.url, "--retry-scale", "0", **without_kafka)
+    assert result.exit_code == 1
+    said = f"{gateway.url} took nothing: it fails; its log says why. Does its Kafka answer?"
+    assert said in result.stderr
+
+
 @pytest.mark.usefixtures("empty_topics")
 def test_what_a_gateway_did_not_take_is_not_looked_for(without_kafka: dict[str, str]) -> None:
     with gateway_beside() as gateway:

@@ -79,6 +79,11 @@ class AnswerStats:
         """Whether any attempt got a connection."""
         return any(count for kind, count in self.by_kind.items() if kind != "unreachable")
 
+    @property
+    def turned_away(self) -> bool:
+        """Whether any attempt got a 3xx or 4xx: not a failure of the gateway."""
+        return bool(self.by_kind["3xx"] or self.by_kind["4xx"])
+
     def quantile_s(self, share: float) -> float | None:
         """The time within which this share of the answers came; None without answers."""
         total = sum(self._times.values())
