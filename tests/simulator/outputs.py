@@ -64,9 +64,12 @@ def outputs_of(
     def revise(key: bytes, now_us: int) -> None:
         call = calls.get(key)
         if call is not None and 0 < call.arrival.revise_us <= now_us:
-            ticked = tick(call, now_us, policy)
-            calls[key] = ticked.call
-            keep(ticked.effects)
+            tick_call(key, call, now_us)
+
+    def tick_call(key: bytes, call: Call, now_us: int) -> None:
+        ticked = tick(call, now_us, policy)
+        calls[key] = ticked.call
+        keep(ticked.effects)
 
     def tell_parent(found: ChildFound, received_us: int) -> None:
         key = found.parent_key.encode()
@@ -96,10 +99,16 @@ def outputs_of(
         for effect in folded.effects:
             if type(effect) is ChildFound:
                 tell_parent(effect, envelope.received_us)
-    for key, call in list(calls.items()):
-        if call is not None:
-            revise(key, call.arrival.revise_us)
+    for key in list(calls):
+        while (call := calls[key]) is not None and (due_us := _due_us(call)):
+            tick_call(key, call, due_us)
     return found
+
+
+def _due_us(call: Call) -> int:
+    """When a record is written again, or gaps are reviewed; 0 for never."""
+    due = (call.arrival.revise_us, call.arrival.gap_due_us)
+    return min(filter(None, due), default=0)
 
 
 def compared(
@@ -111,10 +120,15 @@ def compared(
         comparison.event(event)
     for record in outputs.records:
         comparison.record(record)
+    pass_alerts(comparison, outputs)
+    return comparison.report()
+
+
+def pass_alerts(comparison: Comparison, outputs: Outputs) -> None:
+    """The records of both topics of alerts."""
     for alert in outputs.alerts:
         comparison.alert(alert)
         comparison.alerts.active(alert["fingerprint"], active=alert["state"] == "firing")
-    return comparison.report()
 
 
 def only_example(expected: ExpectedOutputs, outputs: Outputs, kind: str) -> str:

@@ -97,9 +97,10 @@ class AlertCheck:
         else:
             self._active.discard(fingerprint)
 
-    def all_there(self, answers: Iterable[Answer]) -> bool:
-        """Whether everything that must fire has fired."""
-        return self._wanted(answers) <= self._fired()
+    def is_right(self, answers: Iterable[Answer]) -> bool:
+        """Whether everything that must fire has fired, and nothing goes on that must not."""
+        goes_on = any(found.fires and found.alert in self._over for found in self._states.values())
+        return not goes_on and self._wanted(answers) <= self._fired()
 
     def compare(self, answers: list[Answer]) -> None:
         """Of failing endpoints only what is clear: what is near the threshold depends on what came first."""

@@ -117,7 +117,7 @@ class Comparison:
         return (
             self.events_found == len(self._events)
             and len(self._right_ends) == self._ends_expected
-            and self.alerts.all_there(self._answers())
+            and self.alerts.is_right(self._answers())
         )
 
     @property
