@@ -7,6 +7,7 @@ https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -25,6 +26,9 @@ EXPIRES_S = 300.0
 """What is not posted again for so long ends by itself there: this role is down."""
 
 PATH = "/api/v2/alerts"
+
+_SOURCE = re.compile(r"https?://[\w.-]+(:\d+)?([/?#](%[\dA-F]{2}|[!-$&-~])*)?", re.ASCII | re.IGNORECASE)
+"""A URL that Alertmanager takes as a source. For another one it refuses all that is posted with it."""
 
 
 class AlertLabels(NamedTuple):
@@ -116,7 +120,7 @@ def _posted(labels: AlertLabels, group: FiringGroup, ends: datetime) -> dict[str
         "startsAt": group.starts_at,
         "endsAt": ends_at,
     }
-    if source := (newest[0].web_links.get("call") if newest else None):
+    if _SOURCE.fullmatch(source := links.get("call", "")):
         posted["generatorURL"] = source
     return posted
 

@@ -225,6 +225,18 @@ def test_the_source_of_an_alert_at_alertmanager_is_the_call_that_it_links_to() -
     assert [found.get("generatorURL") for found in posted] == [page, None]
 
 
+async def test_a_link_that_alertmanager_does_not_take_costs_no_alert(alertmanager: str) -> None:
+    """It refuses all that is posted together, and after five minutes everything has ended there."""
+    state = AlertmanagerState([ROUTE], lambda: datetime.now(UTC))
+    hosts = ("calls.example.com/100%", "twilio%3ACA1.example.com/", "calls example.com/", "[::1/", "a:b/")
+    for number, host in enumerate(hosts):
+        one = alert(f"twilio:CA{number}", rule=f"call.{number}", links={"call": f"https://{host}"})
+        state.observe(one.fingerprint, one)
+    async with client.session() as http:
+        sink = SinkSetting(name="a", type="alertmanager", url=alertmanager)
+        assert await post(http, request(sink, state.post("r")[0])) == SinkAnswer(TAKEN)
+
+
 def test_a_change_of_severity_ends_one_alert_and_begins_another() -> None:
     """Alertmanager knows an alert by its labels, and the severity is one."""
     state = AlertmanagerState([ROUTE], Clock())
