@@ -47,7 +47,8 @@ def _plain(text: str) -> dict[str, Any]:
 
 
 def _markdown(text: str) -> dict[str, Any]:
-    return {"type": "mrkdwn", "text": text}
+    # Verbatim: Slack would make links of URLs and of names of channels in it.
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
 def _escaped(text: str) -> str:

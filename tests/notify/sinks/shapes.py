@@ -70,7 +70,7 @@ def _text(kind: str, most: int) -> dict[str, Any]:
         "properties": {
             "type": {"const": kind},
             "text": {"type": "string", "minLength": 1, "maxLength": most},
-            "emoji": {"type": "boolean"},
+            **({"emoji": {"type": "boolean"}} if kind == "plain_text" else {"verbatim": {"type": "boolean"}}),
         },
         "required": ["type", "text"],
         "additionalProperties": False,

@@ -77,6 +77,7 @@ def test_slack_shows_no_mention_that_an_alert_contains_and_cuts_what_is_too_long
     reason = {"code": "x", "text": "<!channel> & " + "x" * 5000, "help": None}
     body = slack.request(SinkSetting(name="s", type="slack", url="https://h"), told(condition(reason=reason)))
     assert b"<!channel>" not in body.body.partition(b'"blocks"')[0]
+    assert body.body.count(b'"type":"mrkdwn"') == body.body.count(b'"verbatim":true')
     assert b"&lt;!channel&gt; &amp;" in body.body
     assert len(body.body) < 40_000
 
