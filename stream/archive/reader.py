@@ -6,6 +6,7 @@ Each answer is of one moment: its queries share a transaction. Every list has a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -50,6 +51,9 @@ BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 EVENT_PLACE: tuple[Column[Any], ...] = (events.c.at_us, events.c.number, events.c.id)
 LOOSE_PLACE: tuple[Column[Any], ...] = (loose_events.c.at_us, loose_events.c.id)
 """By what events are ordered."""
+
+_WHOLE = re.compile(r"(twilio:)?CA[0-9a-f]{32}|(telnyx:)?[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}")
+"""The id of a call of either provider: no longer one contains it."""
 
 Accounts = frozenset[str] | None
 
@@ -152,14 +156,14 @@ class Archive:
         )
 
     def find(self, part: str, accounts: Accounts = None, limit: int = 10) -> list[str]:
-        """Keys of calls that contain a part of an id, newest first. A whole key or id is found at once."""
+        """Keys of calls that contain a part of an id, newest first. Of a whole id it is known at once."""
         limit = _bounded(limit)
         whole = [part, *(f"{provider}:{part}" for provider in ("twilio", "telnyx"))]
         mine = of_accounts(calls, accounts)
         with self._reading() as connection:
             query = select(calls.c.key).where(calls.c.key.in_(whole), *mine)
             found = connection.execute(query).scalars().all()
-            if not found and part:
+            if not found and part and not _WHOLE.fullmatch(part):
                 containing = select(calls.c.key).where(calls.c.key.icontains(part, autoescape=True), *mine)
                 newest = containing.order_by(calls.c.at_us.desc(), calls.c.no.desc()).limit(limit)
                 found = connection.execute(newest).scalars().all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import event
 
 from stream.archive import cursors
 from stream.archive.questions import AlertFilter, BadCursorError, CallFilter
@@ -37,6 +38,27 @@ def test_a_text_with_the_character_0_finds_what_was_stored_for_it(kept: tuple[Ke
         assert archive.calls(wanted).items == []
         assert archive.placed_calls(wanted, 10).items == []
     assert archive.alerts(AlertFilter(key="\0", rule="\0")).items == []
+
+
+@pytest.mark.parametrize(
+    ("part", "is_looked_for"),
+    [
+        ("CA" + "0" * 32, False),
+        ("twilio:CA" + "0" * 32, False),
+        ("telnyx:2dc6fc34-f9e0-11ea-b68e-02420a0f7768", False),
+        ("CA" + "0" * 31, True),
+        ("ca" + "0" * 32, True),
+        ("2dc6fc34-f9e0-11ea-b68e-02420a0f776", True),
+    ],
+)
+def test_a_whole_id_that_no_call_has_is_not_looked_for_in_all_of_them(
+    kept: tuple[Keeper, Archive], part: str, is_looked_for: bool
+) -> None:
+    """In an archive of some million calls that took longer than a question may."""
+    archive, asked = kept[1], list[str]()
+    event.listen(archive._engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    assert archive.find(part) == []
+    assert any("LIKE" in one for one in asked) == is_looked_for
 
 
 def test_a_place_that_no_row_has_is_refused(kept: tuple[Keeper, Archive]) -> None:
