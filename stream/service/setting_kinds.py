@@ -172,6 +172,8 @@ def page_url(value: str) -> str:
         url(value)
         if set(value) & set("{}"):
             raise ValueError("must not contain { or }")
+        if value.rstrip("/").endswith("/ui"):
+            raise ValueError("must end before /ui, which is added to it")
     return value.rstrip("/")
 
 

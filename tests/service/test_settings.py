@@ -79,6 +79,8 @@ def test_an_unknown_variable_is_an_error_that_names_it() -> None:
         ("CALLSTREAM_GATEWAY_TLS", "~nobody-of-this-name/cert.pem,key.pem"),
         ("CALLSTREAM_PUBLIC_URL", "example.com"),
         ("CALLSTREAM_PUBLIC_URL", "https://example.test/#x"),
+        ("CALLSTREAM_UI_URL", "https://example.test/ui/"),
+        ("CALLSTREAM_API_URL", "https://example.test/ui"),
         ("CALLSTREAM_TRUSTED_PROXIES", "10.0.0.1/8"),
         ("CALLSTREAM_TRUSTED_PROXIES", "proxy.test"),
         ("CALLSTREAM_BODY_LIMIT_BYTES", "262145"),

@@ -26,6 +26,9 @@ from stream.service.settings import Settings
 ACCOUNTS_LIMIT = 10
 """Accounts whose tokens are tried."""
 
+_TWILIO_URL = "CALLSTREAM_TWILIO_API_URL, which has no version,"
+_TELNYX_URL = "CALLSTREAM_TELNYX_API_URL, which ends in /v2,"
+
 
 class _Api(NamedTuple):
     name: str
@@ -130,7 +133,7 @@ async def _twilio_account(
     setting = f"CALLSTREAM_TWILIO_{'AUTH_TOKEN' if own else 'ACCOUNT_TOKENS'}"
     answers = await asyncio.gather(*(_calls(client, settings, account, account, one) for one in tokens))
     each = [
-        _judged(f"twilio account {masked(account)}", answer, _nth(at, len(tokens)), setting)
+        _judged(f"twilio account {masked(account)}", answer, _nth(at, len(tokens)), setting, _TWILIO_URL)
         for at, answer in enumerate(answers)
     ]
     return next((check for check in each if check.state != "ok"), each[0]._replace(says=_all(len(tokens))))
@@ -144,7 +147,8 @@ async def _twilio_key(client: aiohttp.ClientSession, settings: Settings) -> Chec
     if not settings.twilio_account_sid:
         return Check(name, "failed", "its account is not named", "set CALLSTREAM_TWILIO_ACCOUNT_SID")
     answer = await _calls(client, settings, settings.twilio_account_sid, key, secret)
-    return _judged(name, answer, "it", "CALLSTREAM_TWILIO_API_KEY and CALLSTREAM_TWILIO_API_SECRET")
+    setting = "CALLSTREAM_TWILIO_API_KEY and CALLSTREAM_TWILIO_API_SECRET"
+    return _judged(name, answer, "it", setting, _TWILIO_URL)
 
 
 async def _calls(
@@ -170,14 +174,14 @@ async def _telnyx(client: aiohttp.ClientSession, settings: Settings) -> Check:
     if base is not None and _may_see(base):
         url = base / "call_events" % {"page[size]": "1"}
         answer = await probe(client, url, headers={"Authorization": f"Bearer {settings.telnyx_api_key}"})
-    return _judged(name, answer, "it", "CALLSTREAM_TELNYX_API_KEY")
+    return _judged(name, answer, "it", "CALLSTREAM_TELNYX_API_KEY", _TELNYX_URL)
 
 
 def _may_see(base: URL) -> bool:
     return base.scheme == "https" or is_this_machine(base.host or "")
 
 
-def _judged(name: str, answer: ProbeAnswer | NoAnswer | None, what: str, setting: str) -> Check:
+def _judged(name: str, answer: ProbeAnswer | NoAnswer | None, what: str, setting: str, there: str) -> Check:
     if answer is None:
         return Check(name, "unknown", "not tried: a secret is not sent over plain HTTP")
     if isinstance(answer, NoAnswer):
@@ -186,9 +190,14 @@ def _judged(name: str, answer: ProbeAnswer | NoAnswer | None, what: str, setting
         return Check(name, "ok", f"{what} is taken")
     if answer.status == 401:
         return Check(name, "failed", f"{what} is refused (401)", f"check {setting}")
-    if answer.status in (403, 404):
+    if answer.status == 403:
         mend = f"check {setting} and what it may read"
-        return Check(name, "failed", f"{what} may not read the account's calls ({answer.status})", mend)
+        return Check(name, "failed", f"{what} may not read the account's calls (403)", mend)
+    if answer.status == 404:
+        # A base URL with a part too many or too few, or another account than the credential's.
+        return Check(
+            name, "failed", "the account's calls are not there (404)", f"check {there} and {setting}"
+        )
     return Check(name, "unknown", f"the answer was {answer.status}, which says nothing of {what}")
 
 

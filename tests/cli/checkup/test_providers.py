@@ -134,7 +134,7 @@ async def test_credentials_that_are_refused_are_said_by_their_place() -> None:
             {"twilio_account_tokens": (("ACother", TOKEN),)},
             "twilio account …",
             "failed",
-            "may not read the account's calls (404)",
+            "the account's calls are not there (404)",
         ),
         (
             {"twilio_account_tokens": tuple((f"AC{n:032}", TOKEN) for n in range(12))},
@@ -158,6 +158,7 @@ async def test_other_answers_say_what_they_can(status: int, state: str) -> None:
     async with Apis(status=status).serving() as apis:
         found = await providers(given(apis, telnyx_api_key=KEY))
     assert (of(found, "telnyx API").state, of(found, "telnyx API key").state) == ("ok", state)
+    assert ("CALLSTREAM_TELNYX_API_URL" in of(found, "telnyx API key").mend) is (status == 404)
     assert str(status) in of(found, "telnyx API key").says
 
 
