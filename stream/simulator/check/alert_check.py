@@ -48,7 +48,7 @@ class AlertCheck:
     def __init__(self, report: CheckReport, rules: Rules) -> None:
         self._report = report
         self._rules = rules
-        self._expected: set[ExpectedAlert] = set()
+        self._expected: dict[str, set[ExpectedAlert]] = {}
         self._found: dict[ExpectedAlert, _FoundEpisode] = {}
         self._seen: set[str] = set()
         self._over: set[ExpectedAlert] = set()
@@ -56,13 +56,13 @@ class AlertCheck:
         self._active: set[str | None] = set()
 
     def expect(self, call: ExpectedCall) -> None:
-        """The alerts of a call. Some may be expected already."""
+        """The alerts of a call, instead of those before: of a call that has failed, an error raises none."""
         account, talk_s = call.says.get("account"), call.says.get("duration_s")
         alerts = [
             *call.alerts,
             *([ExpectedAlert(SHORT, call.key)] if self._is_short(account, talk_s) else ()),
         ]
-        self._expected.update(one for one in alerts if self._rules.rule(one.rule, account).enabled)
+        self._expected[call.key] = {one for one in alerts if self._rules.rule(one.rule, account).enabled}
         over = {ExpectedAlert(CONFLICT, call.key)}
         if call.status is not None:
             over.add(ExpectedAlert(NO_END, call.key))
@@ -123,7 +123,8 @@ class AlertCheck:
                 report.differ("alert_active", f"{said}: is still active")
 
     def _wanted(self, answers: Iterable[Answer]) -> set[ExpectedAlert]:
-        return self._expected | {ExpectedAlert(FAILING, scope) for scope in self._failing(answers, 2)}
+        failing = {ExpectedAlert(FAILING, scope) for scope in self._failing(answers, 2)}
+        return failing.union(*self._expected.values())
 
     def _fired(self) -> set[ExpectedAlert]:
         return {key for key, found in self._found.items() if found.holds or key.rule == FAILING}

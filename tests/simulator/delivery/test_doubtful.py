@@ -71,3 +71,21 @@ def test_what_certainly_arrived_is_missed_whatever_else_may_have() -> None:
     assert traffic.expected is not None
     report = compared(traffic.expected, Outputs([], [], []))
     assert report.differences["event_missing"] == report.events_expected > 0
+
+
+def test_an_error_of_a_call_that_has_failed_after_all_is_no_alert_of_its_own() -> None:
+    """A row told the error before the callback arrived that told the failure."""
+    told = frozenset({"twilio_status_callback", "twilio_insights_event"})
+    options = Options(calls=60, telnyx=0.0, failed=0.8, seed=8, sources=told)
+    traffic = Traffic(options)
+    rows, callbacks = [], []
+    for delivery in traffic.outgoing():
+        (callbacks if delivery.pushed else rows).append(traffic.record(delivery))
+        if delivery.pushed:
+            delivery.call.delivered.discard((delivery.report.source, delivery.report.number))
+            delivery.may_have_arrived()
+    outputs = outputs_of([*rows, *callbacks])
+    assert {alert["state"] for alert in outputs.alerts} == {"firing", "resolved"}
+    assert traffic.expected is not None
+    report = compared(traffic.expected, outputs)
+    assert report.ok, "\n".join(report.lines())
