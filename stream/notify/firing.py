@@ -74,6 +74,12 @@ class Firing(Generic[K]):
     def is_firing(self, fingerprint: str) -> bool:
         return fingerprint in self._groups_of
 
+    def fires(self, alert: ReceivedAlert) -> bool:
+        """Whether it fires, by what is newer: this record, or what is known."""
+        known = self._ahead.get(alert.fingerprint) or self._observed.get(alert.fingerprint)
+        is_newer = known is None or known.is_before(_version(alert))
+        return alert.is_firing if is_newer else self.is_firing(alert.fingerprint)
+
     def count(self, group: K) -> int:
         found = self.groups.get(group)
         return found.count if found is not None else 0

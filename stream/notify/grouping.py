@@ -42,7 +42,8 @@ class Notification:
 
     - `alerts`: the newest, at most EXAMPLES. `fired`, `resolved`: episodes of this notification;
       `occurrences`: how often they were seen.
-    - `firing_now`: how many of the group are firing; 0 makes `state` `resolved`.
+    - `firing_now`: how many of the group are firing. `state`: `resolved` where none is, by what the sink is
+      told: one that keeps nothing open is not told that a call has settled.
     - `id`: a function of the alerts: the same for each attempt to send the same ones.
     """
 
@@ -86,11 +87,10 @@ class PendingGroup:
         for one in self.taken:
             newest.pop(one.alert.episode_id, None)
             newest[one.alert.episode_id] = one.alert
-        by_fingerprint = {one.fingerprint: one.is_firing for one in newest.values()}
-        now = firing.count(self.group.key) + sum(
-            fires - firing.is_firing(fingerprint) for fingerprint, fires in by_fingerprint.items()
-        )
-        state = FIRING if now > 0 else RESOLVED
+        by_fingerprint = {one.fingerprint: one for one in newest.values()}
+        known = firing.count(self.group.key) - sum(map(firing.is_firing, by_fingerprint))
+        told = known + sum(one.is_firing for one in by_fingerprint.values())
+        state = FIRING if told > 0 else RESOLVED
         alerts = [*reversed(newest.values())]
         shown = sorted(alerts, key=lambda one: (one.state != state, _rank(one)))
         return Notification(
@@ -102,7 +102,7 @@ class PendingGroup:
             alerts=shown[:EXAMPLES],
             fired=len({one.alert.episode_id for one in self.taken if one.alert.is_firing}),
             resolved=sum(not one.is_firing for one in alerts),
-            firing_now=max(now, 0),
+            firing_now=max(known + sum(map(firing.fires, by_fingerprint.values())), 0),
             occurrences=sum(one.occurrences for one in alerts),
             starts_at=min(one.starts_at for one in alerts),
             updated_at=max(one.updated_at or one.starts_at for one in alerts),

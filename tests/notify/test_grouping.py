@@ -202,6 +202,17 @@ def test_facts_are_open_until_the_last_of_them_has_ended_in_any_partition() -> N
     assert (told.state, told.firing_now) == ("resolved", 0)
 
 
+def test_what_has_settled_before_it_is_told_is_told_and_does_not_count_as_firing() -> None:
+    """The end of a gap that nothing subscribes to comes after seconds, and is told to no sink like Slack."""
+    mine, others = alert("twilio:CA1"), alert("twilio:CA2")
+    of, state = grouping(wait_s=1.0, closes=False), firing()
+    for one in (mine, others, resolved(mine, "not_sent")):
+        state.hear(one)
+        add(of, one, 0)
+    ((_, told),) = sent(of, 1, state)
+    assert (told.state, told.fired, told.firing_now) == ("firing", 2, 1)
+
+
 def test_what_a_sink_has_not_taken_waits_with_what_comes_meanwhile() -> None:
     of, done = grouping(wait_s=1.0), list[str]()
     first, second = alert("twilio:CA1"), alert("twilio:CA2")
