@@ -60,6 +60,11 @@ class Notification:
     starts_at: str
     updated_at: str
 
+    @property
+    def tells_of_an_end(self) -> bool:
+        """Others of the group may still fire."""
+        return self.state != FIRING or not self.fired
+
 
 class PendingGroup:
     """Alerts of one group that wait for one notification, in the order in which they came.

@@ -13,7 +13,7 @@ def place(group: NotifiedGroup) -> str:
 
 def headline(told: Notification) -> str:
     """One line: how urgent, which rule, what and where."""
-    urgency = told.severity if told.state == "firing" else told.state
+    urgency = "resolved" if told.tells_of_an_end else told.severity
     newest = told.alerts[0]
     if not newest.is_about_a_call:
         return f"[{urgency}] {told.group.rule}: {sentence(newest)} ({place(told.group)})"

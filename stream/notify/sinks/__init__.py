@@ -21,17 +21,22 @@ _LEVELS = {"critical": logging.ERROR, "warning": logging.WARNING}
 
 
 class HttpSink:
-    """A sink that gets a POST for each notification."""
+    """A sink that gets a POST for each notification, but where `render` has none."""
 
     def __init__(
-        self, client: aiohttp.ClientSession, render: Callable[[Notification], SinkRequest], *, closes: bool
+        self,
+        client: aiohttp.ClientSession,
+        render: Callable[[Notification], SinkRequest | None],
+        *,
+        closes: bool,
     ) -> None:
         self._client = client
         self._render = render
         self.closes = closes
 
     async def send(self, told: Notification) -> SinkAnswer:
-        return await post(self._client, self._render(told))
+        made = self._render(told)
+        return await post(self._client, made) if made is not None else SinkAnswer(TAKEN)
 
 
 class LogSink:
@@ -40,7 +45,7 @@ class LogSink:
     closes = False
 
     async def send(self, told: Notification) -> SinkAnswer:
-        level = _LEVELS.get(told.severity, logging.INFO) if told.state == "firing" else logging.INFO
+        level = logging.INFO if told.tells_of_an_end else _LEVELS.get(told.severity, logging.INFO)
         log.log(level, "%s; %s; %s", headline(told), counts(told), " | ".join(examples(told)))
         return SinkAnswer(TAKEN)
 

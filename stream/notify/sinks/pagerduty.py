@@ -21,7 +21,10 @@ WRONG_KEY = ("routing_key", "routing key")
 """A key of another product, or of a removed integration, is answered like an event that is wrong."""
 
 
-def request(sink: SinkSetting, told: Notification) -> SinkRequest:
+def request(sink: SinkSetting, told: Notification) -> SinkRequest | None:
+    """None of an end while others of its group fire: a trigger opens an incident that somebody has closed."""
+    if told.tells_of_an_end and told.state == "firing":
+        return None
     event = {
         "routing_key": sink.secret,
         "event_action": "trigger" if told.state == "firing" else "resolve",

@@ -25,7 +25,7 @@ RESOLVED_SIGN = "✅"
 
 
 def request(sink: SinkSetting, told: Notification) -> SinkRequest:
-    sign = _SIGNS.get(told.severity, "") if told.state == "firing" else RESOLVED_SIGN
+    sign = RESOLVED_SIGN if told.tells_of_an_end else _SIGNS.get(told.severity, "")
     newest = told.alerts[0]
     text = "\n".join(map(_escaped, examples(told)))
     links = " · ".join(

@@ -21,7 +21,7 @@ from stream.cli.local.observability import ALERTMANAGER, alertmanager_command, r
 from stream.notify.alert import ReceivedAlert, example
 from stream.notify.firing import Firing
 from stream.notify.grouping import Notification, PendingGroup, TakenAlert
-from stream.notify.sinks import LogSink, pagerduty, slack, webhook
+from stream.notify.sinks import LogSink, pagerduty, sink_of, slack, webhook
 from stream.notify.sinks.alertmanager import AlertmanagerState, request
 from stream.notify.sinks.sink import FAILED, REFUSED, TAKEN, SinkAnswer, SinkRequest, post
 from stream.notify.trial import tried
@@ -71,6 +71,22 @@ def test_a_condition_at_pagerduty_is_the_incident_of_its_fingerprint() -> None:
     body = pagerduty.request(sink, told(one)).body
     assert f'"dedup_key":"{one.fingerprint}"'.encode() in body
     assert b'"links":[{"href":"https://example.com/r","text":"runbook"}]' in body
+
+
+async def test_an_end_while_others_of_its_group_fire_opens_no_incident_and_reads_as_an_end() -> None:
+    """A trigger opens a new incident where somebody has closed the old one."""
+    one, other = alert("twilio:CA1"), alert("twilio:CA2")
+    firing: Firing[str] = Firing(lambda found: found.group.key)
+    firing.observe(other.fingerprint, other)
+    pending = PendingGroup(ROUTE, one.group, 0.0)
+    pending.taken = [TakenAlert(resolved(one), None, lambda: None)]
+    ended = pending.notification(firing)
+    assert (ended.state, ended.firing_now) == ("firing", 1)
+    async with stub_sinks() as stub, client.session() as http:
+        for setting in (one for one in stub.settings() if one.type in ("pagerduty", "slack")):
+            assert await sink_of(setting, http).send(ended) == SinkAnswer(TAKEN)
+    assert stub.payloads("pagerduty") == []
+    assert stub.payloads("slack")[0]["text"] == "[resolved] call.failed: 1 call (twilio, account main)"
 
 
 def test_slack_shows_no_mention_that_an_alert_contains_and_cuts_what_is_too_long() -> None:
