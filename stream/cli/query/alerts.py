@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from stream.archive.questions import AlertFilter, RecordPage
-from stream.cli.query.filters import page_options, span
+from stream.cli.query.filters import nothing, page_options, span
 from stream.cli.query.listing import Column, Row, chosen_format, output_options, print_rows
 from stream.cli.query.opening import asked
 from stream.cli.query.reader import CallReader
@@ -29,7 +29,7 @@ CONDITION_RULES = tuple(dict.fromkeys(one.rule_id for each in CONDITIONS.values(
 @click.option("--rule", type=click.Choice(RULE_IDS))
 @click.option("--severity", type=click.Choice(SEVERITIES))
 @click.option("--call", "key", metavar="KEY", help="About this call: its whole key.")
-@click.option("--account", "accounts", multiple=True, metavar="ID", help="The provider's account.")
+@click.option("--account", "accounts", multiple=True, metavar="ID", help="The provider's id of it.")
 @click.option("--since", metavar="TIME", help="Begun since this time.")
 @click.option("--until", metavar="TIME", help="Begun before this time.")
 @click.option("--check", is_flag=True, help="Exit with 1 if any is listed.")
@@ -82,7 +82,7 @@ def command(
     if page.next is not None:
         say(f"There are more: --after {page.next}", err=True)
     elif not page.items:
-        say("No alerts.", err=True)
+        say(nothing("alerts", wanted.accounts), err=True)
     if check and page.items:
         raise SystemExit(FAILED)
 

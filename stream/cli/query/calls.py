@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from stream.archive.questions import StoredCall
-from stream.cli.query.filters import call_filter, call_filter_options, page_options
+from stream.cli.query.filters import call_filter, call_filter_options, nothing, page_options
 from stream.cli.query.listing import Column, Row, chosen_format, output_options, print_rows
 from stream.cli.query.opening import asked
 from stream.cli.query.words import COLOUR_OF_FAULT, COLOUR_OF_OUTCOME, seconds, short_id, short_time
@@ -39,7 +39,7 @@ def command(
     if page.next is not None:
         say(f"There are more: --after {page.next}", err=True)
     elif not rows:
-        say("No calls.", err=True)
+        say(nothing("calls", wanted.accounts), err=True)
 
 
 def _row(call: StoredCall) -> Row:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,7 +35,7 @@ def call_filter_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option("--error-code", metavar="CODE", help="The provider's error code."),
         click.option("--sip", type=click.IntRange(100, 699), metavar="CODE", help="The SIP response code."),
         click.option("--number", metavar="NUMBER", help="Of one end, whole or as it is shown."),
-        click.option("--account", "accounts", multiple=True, metavar="ID", help="The provider's account."),
+        click.option("--account", "accounts", multiple=True, metavar="ID", help="The provider's id of it."),
         click.option("--provider", type=click.Choice(tuple(PROVIDERS))),
         click.option("--direction", type=click.Choice(("inbound", "outbound"))),
         click.option("--fault", "faults", multiple=True, type=click.Choice(FAULTS), help="Of the verdict."),
@@ -90,6 +90,13 @@ def call_filter(
         max_duration_s=max_duration,
         complete=complete if complete or incomplete else None,
     )
+
+
+def nothing(of_what: str, accounts: Collection[str] | None) -> str:
+    """Said where a list is empty. Alerts, metrics and tables have an account's name."""
+    if not accounts:
+        return f"No {of_what}."
+    return f"No {of_what}: --account takes the provider's id of an account, not its name."
 
 
 def span(since: str | None, until: str | None) -> tuple[datetime | None, datetime | None]:

@@ -198,6 +198,14 @@ def test_alerts_that_fire_are_listed_and_check_says_so(folder: Path) -> None:
     assert (quiet.exit_code, quiet.stdout, quiet.stderr) == (0, "", "No alerts.\n")
 
 
+@pytest.mark.parametrize("what", ["calls", "alerts"])
+def test_where_an_account_has_nothing_it_is_said_that_its_name_is_not_asked_for(
+    folder: Path, what: str
+) -> None:
+    said = f"No {what}: --account takes the provider's id of an account, not its name.\n"
+    assert run(folder, what, "--account", "default").stderr == said
+
+
 def test_conditions_are_listed_without_the_facts_about_calls(tmp_path: Path) -> None:
     with stored(tmp_path, "spam-block", "failing-endpoint-that-recovers"):
         every = objects(run(tmp_path, "alerts", "--history", "--json"))
