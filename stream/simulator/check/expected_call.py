@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, NamedTuple
 
 from stream.simulator.calls.call import SimulatedCall
@@ -119,6 +119,7 @@ class CallOutputs:
         leg_id: str | None = None,
         parent: str | None = None,
         fault: str | None = None,
+        recordings: Iterable[str] = (),
         **says: Any,
     ) -> ExpectedCall:
         """`directed`: whether a report told the call's direction, which names its parent, too. `says`: what
@@ -149,6 +150,7 @@ class CallOutputs:
                 "parent_call_id": parent,
                 "conflicts": [],
                 "events": len(self.events),
+                "recordings": sorted(recordings),
             },
         )
 
@@ -168,13 +170,14 @@ _FIELDS = (
 def facts_of(record: dict[str, Any]) -> dict[str, Any]:
     """What a call record says of a call beside its status and outcome, and the simulator knows.
 
-    `ended_at` is to the second; `events`: how many it counts.
+    `ended_at` is to the second; `events`: how many it counts; `recordings`: their ids.
     """
     verdict = record["verdict"]
     return {
         **{name: record[name] for name in _FIELDS},
         "ended_at": to_second(record["ended_at"]),
         "events": record["counts"]["events"],
+        "recordings": [one["id"] for one in record["recordings"]],
         "fault": verdict["fault"] if verdict is not None else None,
         "delivery": said_of(record),
     }

@@ -25,7 +25,7 @@ from stream.simulator.twilio.callbacks import EVENT_OF_STATUS, StatusCallback
 from stream.simulator.twilio.conference import TwilioConference
 from stream.simulator.twilio.error_log import ERROR
 from stream.simulator.twilio.request_log import API_URL, LoggedRequest
-from stream.simulator.twilio.side_callbacks import CONFERENCE
+from stream.simulator.twilio.side_callbacks import CONFERENCE, RECORDING
 from stream.simulator.twilio.voice_insights import COMPLETE
 
 OUTCOME_OF = {
@@ -159,6 +159,7 @@ def _twilio(call: TwilioCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
         directed=directed,
         parent=call.parent,
         fault=fault,
+        recordings={call.sides[n].identity[0] for n in sides if call.sides[n].source == RECORDING},
         sip_response_code=call.leg.ending.sip if coded else None,
         **_measured(call, outcome),
     )
@@ -272,7 +273,15 @@ def _telnyx(call: TelnyxCall, delivered: Set[tuple[str, int]]) -> ExpectedCall:
         directed="call.initiated" in at_us,
         leg_id=call.id,
         fault=fault,
+        recordings=_recordings(call, said),
         sip_response_code=ending.sip,
         duration_s=talk_s,
         ended_at=to_second(iso_us(ended_us)),
     )
+
+
+def _recordings(call: TelnyxCall, told: Set[int]) -> Iterator[str]:
+    """The ids of recordings. One that failed has none of its own: it has that of the event that says so."""
+    for event in map(call.events.__getitem__, told):
+        if telnyx_family(event.name) == "recording":
+            yield event.extra.get("recording_id", event.id)

@@ -91,6 +91,7 @@ def test_an_event_of_telnyx_that_says_something_else_is_named(
         ("direction", None),
         ("conflicts", [{"field": "status", "values": [], "chosen": None}]),
         ("counts", {"events": 1}),
+        ("recordings", [{"id": "another"}]),
     ],
 )
 def test_a_record_that_says_something_else_of_its_call_is_named(
