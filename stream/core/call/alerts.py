@@ -83,6 +83,10 @@ def review(
             raised.resolve()
             code = "rule_disabled" if rule_id in true else _why_over(rule_id, lifecycle, occasion, effects)
             reason = AlertReason(code, RESOLVED.get(code) or _retraction(lifecycle))
+            if code == "settled" and (fact := _facts(call, lifecycle, policy).get(rule_id)) is not None:
+                # It stays true: a list of what has fired says what it was.
+                text = f"{reason.text} {fact.reason.text}"
+                reason = msgspec.structs.replace(fact.reason, code=code, text=text)
             effects.append(_alert(rule_id, raised, call, lifecycle, reason, occasion, policy))
     for rule_id, fact in true.items():
         rule = policy.alert_rules.rule(rule_id, call.account)
@@ -279,7 +283,7 @@ def _alert(
             "twilio_error_code": reason.provider_error_code if provider == "twilio" else None,
         }
     )
-    if rule_id == "call.failed" and lifecycle.end is not None:
+    if rule_id == "call.failed" and lifecycle.end is not None and lifecycle.end.status == "failed":
         code = failure_code(reason.sip_response_code, reason.provider_error_code)
         scope = AlertScope("failure", f"{failures_key(provider, call.account, call.direction)}:{code}")
         parent = fingerprint("calls.failing", provider, call.account, scope)

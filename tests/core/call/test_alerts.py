@@ -157,6 +157,7 @@ def test_what_the_resource_disproves_is_retracted() -> None:
     ]
     assert retracted.reason.text == "Retracted: the call is completed (answered), according to twilio_call."
     assert (retracted.ends_at, retracted.episode_id) == (retracted.updated_at, failed.episode_id)
+    assert (retracted.links, "parent_alert" in failed.links) == ({}, True)
     assert list(told.firing) == ["state.conflict"]
 
 
@@ -166,7 +167,10 @@ def test_nothing_of_a_call_fires_once_it_has_settled() -> None:
     (last,) = (effect for effect in ticked.effects if type(effect) is Alert)
     assert (last.state, last.reason.code, last.revision) == ("resolved", "settled", 3)
     assert last.call is not None
-    assert last.evidence == told.alerts[0].evidence
+    fired = told.alerts[-1]
+    assert (last.evidence, last.links) == (fired.evidence, fired.links)
+    assert last.reason.text == f"The call has settled. {fired.reason.text}"
+    assert (last.reason.provider_error_code, last.reason.sip_response_code) == ("13224", 503)
 
 
 def test_the_name_of_an_account_does_not_change_what_an_alert_is() -> None:
