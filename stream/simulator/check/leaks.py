@@ -165,8 +165,9 @@ class LeakSearch:
             self._note(topic, at, in_record(key, value, headers, only_secrets=self._only_secrets))
 
     def text(self, name: str, text: bytes) -> None:
-        """The lines of a log or of an exposition."""
-        self.texts.append(name)
+        """Lines of a log or of an exposition; of a long one, some at a time."""
+        if name not in self.texts:
+            self.texts.append(name)
         if kinds(text, only_secrets=self._only_secrets):
             self._note(name, "", in_text(text, only_secrets=self._only_secrets))
 
@@ -181,7 +182,8 @@ class LeakSearch:
 
 
 ANSWER_S = 5.0
-LONGEST_BYTES = 64 * 1024 * 1024
+AT_ONCE_BYTES = 16 * 1024 * 1024
+"""A log may be of any length."""
 
 
 class MetricsAndLogs:
@@ -202,17 +204,23 @@ class MetricsAndLogs:
                         if answer.status == 200:
                             search.text(f"the {role}'s metrics", await answer.read())
         for path, began in self._logs.items():
-            search.text(path.name, await asyncio.to_thread(_written, path, began))
+            lines = _written(path, began)
+            while (some := await asyncio.to_thread(next, lines, None)) is not None:
+                search.text(path.name, some)
 
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _written(path: Path, began: int) -> bytes:
-    """What was written to a log since. A log that is shorter than before was started anew."""
+def _written(path: Path, began: int) -> Iterator[bytes]:
+    """What was written to a log since, some lines at a time and at least none. A log that is shorter than
+    before was started anew.
+    """
+    yield b""
     if not path.exists():
-        return b""
+        return
     with path.open("rb") as log:
         log.seek(began if _size(path) >= began else 0)
-        return log.read(LONGEST_BYTES)
+        while some := log.read(AT_ONCE_BYTES):
+            yield some + log.readline()

@@ -178,6 +178,19 @@ async def test_expositions_and_logs_are_searched_from_where_the_run_began(tmp_pa
     assert search.examples == ["the worker's metrics line 1: a number", "worker.log line 2: a number"]
 
 
+async def test_a_log_is_searched_to_its_end_however_long_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream.simulator.check.leaks.AT_ONCE_BYTES", 16)
+    log, search = tmp_path / "worker.log", LeakSearch()
+    log.write_text("")
+    beside = MetricsAndLogs({}, [log])
+    log.write_text("nothing is in this line\n" * 20 + f"but a {OF.number}\nnor here\n")
+    await beside.search_with(search)
+    assert search.texts == ["worker.log"]
+    assert len(search.examples) == 1
+
+
 def test_one_call_in_sixteen_is_planted_and_the_same_ones_every_time() -> None:
     keys = [f"telnyx:{n}" for n in range(8000)]
     planted = [key for key in keys if planted_for(key) is not None]
