@@ -128,6 +128,7 @@ class Comparison:
         """A record of the events topic. `place`: where it was; None: that does not matter."""
         id_, key = event["id"], event["key"]
         if not self._ours(key):
+            self.alerts.shared |= event["account"] in self._accounts
             return
         self._check_place(key, place)
         count = self._seen_events[id_] = self._seen_events.get(id_, 0) + 1

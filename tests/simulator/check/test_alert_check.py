@@ -148,3 +148,21 @@ def test_an_endpoint_that_answers_well_and_is_said_to_fail_is_named(
     alert["scope"]["id"] += "/other"
     outputs.alerts.append(alert)
     assert "/other" in only_example(expected, outputs, "alert_unexpected")
+
+
+def test_an_endpoint_that_other_calls_of_the_account_use_too_may_fail() -> None:
+    """As of two simulators with the account of one gateway, which has one of them rehearse an incident."""
+    account = {"twilio_account": "AC7", "telnyx_account": "7", "telnyx": 0.0}
+    mine = Traffic(Options(calls=60, seed=1, failing_webhooks=0.0, **account))
+    theirs = Traffic(Options(calls=60, seed=2, failing_webhooks=0.6, **account))
+    outputs = outputs_of([*mine, *theirs])
+    assert "webhook.failing" in {alert["rule"]["id"] for alert in outputs.alerts}
+    assert mine.expected is not None
+    assert compared(mine.expected, outputs, alone=False).differences == {}
+    alone = outputs._replace(events=[one for one in outputs.events if one["key"] in keys_of(mine)])
+    assert set(compared(mine.expected, alone, alone=False).differences) == {"alert_unexpected"}
+
+
+def keys_of(traffic: Traffic) -> set[str]:
+    assert traffic.expected is not None
+    return {call.key for call in traffic.expected.calls}
