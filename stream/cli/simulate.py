@@ -46,6 +46,7 @@ from stream.simulator.rest.throttle import ProviderLimit, ProviderLimits
 from stream.simulator.run import RestPlan, RunOutcome, run, traffic_for
 
 SHARE = FiniteRange(0, 1)
+TIMEOUT_S, LATE_S = 60.0, 30.0
 TWILIO_RETRIES = "rc=3&rp=all&rt=5000"
 """What a status callback should have: Twilio's defaults retry neither a 5xx nor a time-out."""
 
@@ -148,9 +149,8 @@ TWILIO_RETRIES = "rc=3&rp=all&rt=5000"
     "--timeout",
     "timeout_s",
     type=FiniteRange(0, min_open=True),
-    default=60.0,
-    show_default=True,
-    help="With --check: seconds without new records of its calls after which outputs count as missing.",
+    help="With --check: seconds without new records of its calls after which outputs count as missing."
+    "  [default: 60, or longer where CALLSTREAM_REVISION_QUIET_S and CALLSTREAM_GAP_GRACE_S are]",
 )
 @click.option(
     "--log",
@@ -176,7 +176,7 @@ def command(
     incident_after: float,
     incident_for: float | None,
     compare: bool,
-    timeout_s: float,
+    timeout_s: float | None,
     logs: tuple[Path, ...],
     as_json: bool,
     **asked: Any,
@@ -252,7 +252,7 @@ def command(
     check = None
     if compare:
         check = CheckOptions(
-            timeout_s=timeout_s,
+            timeout_s=timeout_s or usual_timeout_s(settings),
             search=LeakSearch(only_secrets=settings.privacy == "full"),
             metrics_and_logs=MetricsAndLogs(_metrics(settings), logs),
             rules=rules,
@@ -323,6 +323,12 @@ async def _simulate(
                 compare=None if check is None else replace(check, progress=found),
                 progress=written,
             )
+
+
+def usual_timeout_s(settings: Settings) -> float:
+    """How long a worker may write nothing about a call, and then a record or the end of an alert."""
+    waits_s = settings.revision_quiet_s + settings.gap_grace_s
+    return max(TIMEOUT_S, waits_s + LATE_S)
 
 
 def _metrics(settings: Settings) -> dict[str, str]:

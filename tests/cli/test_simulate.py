@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from stream.broker.ports import free_port
 from stream.cli.main import ROLES
-from stream.cli.simulate import command
+from stream.cli.simulate import command, usual_timeout_s
 from stream.kafka.topics import ensure
 from stream.service.settings import load
 from stream.simulator.calls.call import SourceRecord
@@ -180,6 +180,12 @@ def test_what_a_gateway_did_not_take_is_not_looked_for(without_kafka: dict[str, 
     assert error.endswith("Nothing was compared.")
     assert len(plain.stdout.splitlines()) <= 4
     assert orjson.loads(said.stdout)["check"] is None
+
+
+def test_a_check_waits_as_long_as_the_worker_does_before_it_tells_what_is_left() -> None:
+    assert usual_timeout_s(load({})) == 60
+    assert usual_timeout_s(load({"CALLSTREAM_GAP_GRACE_S": "600"})) == 635
+    assert usual_timeout_s(load({"CALLSTREAM_REVISION_QUIET_S": "60"})) == 100
 
 
 def test_a_check_without_its_broker_is_one_sentence_with_code_4(without_kafka: dict[str, str]) -> None:
