@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from stream.cli.checkup.cluster import replication_risks
+from stream.cli.checkup.cluster import topic_risks
 from stream.cli.main import main
 from stream.kafka.topics import Topics, ensure, examine, names
 from stream.service.settings import Settings
@@ -28,7 +28,7 @@ async def test_topics_with_one_replica_or_one_in_sync_are_named(cluster: Cluster
     await ensure(cluster.bootstrap, single)
     found = await examine(cluster.bootstrap, single)
     assert (found.brokers, found.one_replica, found.one_in_sync) == (3, kept(names(f"a{prefix}")), ())
-    assert len(replication_risks(found)) == 1
+    assert len(topic_risks(found, single)) == 1
 
     safe = Settings(topic_prefix=f"b{prefix}", partitions=2, replication=3)
     await ensure(cluster.bootstrap, safe)
