@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import astuple
 
 from stream.cli.checkup.check import Check
 from stream.cli.checkup.rights import rights
 from stream.cli.support.startup import known_bootstrap
 from stream.kafka.client.connection import connection
 from stream.kafka.reachability import obstacle
-from stream.kafka.topics import Examined, TopicError, examine
+from stream.kafka.topics import Examined, TopicError, examine, names
 from stream.service.settings import Settings
 
 NAMED = 3
@@ -41,11 +42,7 @@ def topics(found: Examined, settings: Settings) -> Check:
     """The check of the topics. Pure."""
     if found.mismatches:
         says = "; ".join(str(mismatch) for mismatch in found.mismatches[:NAMED])
-        mend = (
-            "set CALLSTREAM_PARTITIONS to what is there, or another CALLSTREAM_TOPIC_PREFIX; "
-            "a policy is mended on the topic"
-        )
-        return Check("topics", "failed", says, mend)
+        return Check("topics", "failed", says, _mended(found, settings))
     if found.without_leader:
         says = f"{_some(found.without_leader)} cannot be written: a partition has no leader"
         return Check("topics", "failed", says, "check the cluster's brokers")
@@ -56,6 +53,21 @@ def topics(found: Examined, settings: Settings) -> Check:
     if risks := topic_risks(found, settings):
         return Check("topics", "warning", "; ".join(says for says, _ in risks), risks[0][1])
     return Check("topics", "ok", f"all are there, with {settings.partitions} partitions")
+
+
+def _mended(found: Examined, settings: Settings) -> str:
+    few = sum(mismatch.wanted.endswith(" partitions") for mismatch in found.mismatches)
+    there = len(astuple(names(settings.topic_prefix))) - len(found.missing)
+    if 0 < few < there:
+        # With as few everywhere, what the others have beyond would not be read.
+        return (
+            f"others have {settings.partitions}: delete what has fewer if nothing needs its records, and "
+            "`callstream topics` makes it again; a policy is mended on the topic"
+        )
+    return (
+        "set CALLSTREAM_PARTITIONS to what is there, or another CALLSTREAM_TOPIC_PREFIX; "
+        "a policy is mended on the topic"
+    )
 
 
 def topic_risks(found: Examined, settings: Settings) -> list[tuple[str, str]]:
@@ -76,6 +88,6 @@ def topic_risks(found: Examined, settings: Settings) -> list[tuple[str, str]]:
     return risks
 
 
-def _some(names: tuple[str, ...]) -> str:
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
+def _some(topics: tuple[str, ...]) -> str:
+    more = len(topics) - NAMED
+    return ", ".join(topics[:NAMED]) + (f" and {more} more" if more > 0 else "")

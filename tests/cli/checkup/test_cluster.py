@@ -69,6 +69,15 @@ def test_what_is_said_of_the_topics(found: Examined, state: str, says: str) -> N
     assert bool(check.mend) is (state != "ok")
 
 
+@pytest.mark.parametrize(
+    ("missing", "mend"), [(0, "others have 12: delete"), (11, "set CALLSTREAM_PARTITIONS")]
+)
+def test_one_topic_with_fewer_partitions_than_others_is_not_what_to_set(missing: int, mend: str) -> None:
+    """Of the others, what is beyond that number would not be read."""
+    found = Examined(missing=astuple(names("calls."))[:missing], mismatches=(PARTITIONS,))
+    assert topics(found, Settings()).mend.startswith(mend)
+
+
 @pytest.mark.broker
 async def test_a_real_broker_and_its_topics(broker: Any, prefix: str) -> None:
     settings = Settings(kafka=broker.bootstrap, topic_prefix=prefix, partitions=2)
