@@ -148,3 +148,15 @@ def first_alert(outputs: Outputs, rule: str) -> int:
 def last_revision(outputs: Outputs, status: str) -> int:
     newest = {record["key"]: at for at, record in enumerate(outputs.records)}
     return next(at for at in newest.values() if outputs.records[at]["status"] == status)
+
+
+def headers_of(record: dict[str, Any]) -> list[tuple[str, bytes]]:
+    """The headers of an event, a call record or an alert that a check looks at."""
+    found = {"ce_id": record["id"]}
+    if "rule" in record:
+        found |= {"callstream-rule": record["rule"]["id"], "callstream-severity": record["severity"]}
+    elif "revision" in record:
+        found["callstream-outcome"] = record["outcome"] or "unknown"
+    else:
+        found["callstream-family"] = record["family"]
+    return [(name, said.encode()) for name, said in found.items()]

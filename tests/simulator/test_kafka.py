@@ -18,7 +18,7 @@ from stream.simulator.check.check import CheckError, CheckOptions, check, end_of
 from stream.simulator.delivery.record_writer import RecordWriter
 from stream.simulator.run import deliver, output_topics, traffic_for
 from tests.real_broker import RealBroker
-from tests.simulator.outputs import Outputs, outputs_of
+from tests.simulator.outputs import Outputs, headers_of, outputs_of
 
 pytestmark = pytest.mark.broker
 
@@ -42,10 +42,14 @@ async def publish(producer: AIOKafkaProducer, prefix: str, outputs: Outputs) -> 
     topics = output_topics(prefix)
     for topic, records in ((topics.events, outputs.events), (topics.ended, outputs.records)):
         for record in records:
-            await producer.send(topic, orjson.dumps(record), key=record["key"].encode())
+            await producer.send(
+                topic, orjson.dumps(record), key=record["key"].encode(), headers=headers_of(record)
+            )
     for alert in outputs.alerts:
         value = orjson.dumps(alert)
-        await producer.send(topics.alerts, value, key=alert["scope"]["id"].encode())
+        await producer.send(
+            topics.alerts, value, key=alert["scope"]["id"].encode(), headers=headers_of(alert)
+        )
         active = value if alert["state"] == "firing" else None
         await producer.send(topics.alerts_active, active, key=alert["fingerprint"].encode())
     await producer.flush()

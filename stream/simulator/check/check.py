@@ -169,13 +169,13 @@ def _compare(comparison: Comparison, topics: OutputTopics, topic: str, records: 
     }.get(topic)
     for record in records:
         key = record.key.decode(errors="replace") if record.key is not None else None
+        headers = {name: (value or b"").decode(errors="replace") for name, value in record.headers}
         if topic == topics.dead_letters:
-            headers = {name: value.decode(errors="replace") for name, value in record.headers}
             comparison.dead_letter(key, headers.get("reason", "?"), headers.get("error", "?"))
         elif topic == topics.alerts_active:
             comparison.alerts.active(key, active=record.value is not None)
         elif compare is not None and record.value is not None:  # None: of a call that was forgotten
-            compare(orjson.loads(record.value), Place(topic, key, record.partition))
+            compare(orjson.loads(record.value), Place(topic, key, record.partition, headers))
 
 
 def _search(search: LeakSearch, topics: OutputTopics, records: list[ConsumerRecord]) -> None:

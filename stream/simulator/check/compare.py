@@ -7,6 +7,7 @@ may have been read. Its event says so: once that is found, everything else that 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from stream.core.alerting.rules import DEFAULT_RULES, Rules
@@ -58,12 +59,13 @@ def completeness_by_key(outputs: ExpectedOutputs) -> dict[str, Completeness]:
 
 class Place(NamedTuple):
     """Where a record was found. A call's records have one key and one partition number in each topic: so
-    they are read in order.
+    they are read in order. `headers`: None if they do not matter.
     """
 
     topic: str
     key: str | None
     partition: int
+    headers: Mapping[str, str] | None = None
 
 
 class _FoundEnd(NamedTuple):
@@ -130,7 +132,7 @@ class Comparison:
         if not self._ours(key):
             self.alerts.shared |= event["account"] in self._accounts
             return
-        self._check_place(key, place)
+        self._check_place(key, place, {"ce_id": id_, "callstream-family": event["family"]})
         count = self._seen_events[id_] = self._seen_events.get(id_, 0) + 1
         if count > 1 and OF_NO_CALL in key:
             return
@@ -156,7 +158,8 @@ class Comparison:
         key, revision = record["key"], record["revision"]
         if not self._ours(key):
             return
-        self._check_place(key, place)
+        outcome = record["outcome"] or "unknown"
+        self._check_place(key, place, {"ce_id": record["id"], "callstream-outcome": outcome})
         if record["id"] in self._seen_records:
             self._report.differ("record_repeated", f"{key}: revision {revision}, id {record['id']}")
             return
@@ -184,7 +187,8 @@ class Comparison:
             self.records += 1
         elif not self._ours(scope):
             return
-        self._check_place(scope, place)
+        rule = {"callstream-rule": alert["rule"]["id"], "callstream-severity": alert["severity"]}
+        self._check_place(scope, place, {"ce_id": alert["id"], **rule})
         self.alerts.alert(alert)
 
     def dead_letter(self, key: str | None, reason: str, error: str) -> None:
@@ -279,10 +283,15 @@ class Comparison:
             if found.fault is not None:
                 self._report.differ("completeness_wrong", f"{key}: {found.fault}, in {_end(found)}")
 
-    def _check_place(self, key: str, place: Place | None) -> None:
+    def _check_place(self, key: str, place: Place | None, wanted: Mapping[str, str]) -> None:
+        """`wanted`: headers by which consumers choose what they read."""
         if place is None:
             return
-        topic, found, partition = place
+        topic, found, partition, headers = place
+        for name, said in wanted.items():
+            if headers is not None and headers.get(name) != said:
+                what = f"{key}: a record of {topic} has {name} {headers.get(name)}, expected {said}"
+                self._report.differ("misplaced", what)
         if found != key:
             self._report.differ("misplaced", f"{key}: a record of {topic} has the key {found}")
         elif self._partitions.setdefault(key, partition) != partition:

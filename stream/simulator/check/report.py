@@ -24,7 +24,7 @@ KINDS: dict[str, str] = {
     "completeness_wrong": "calls whose last record has another completeness",
     "record_repeated": "call records repeated",
     "record_order": "call records out of order, or after one that is missing",
-    "misplaced": "records with another key, or in another partition than others of their call",
+    "misplaced": "records with another key or header, or in another partition than others of their call",
     "alert_missing": "alerts missing",
     "alert_unexpected": "alerts unexpected",
     "alert_repeated": "alerts repeated",

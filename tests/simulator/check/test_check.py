@@ -17,7 +17,7 @@ from stream.simulator.check.report import CheckReport
 from stream.simulator.run import output_topics
 from stream.simulator.traffic import Traffic
 from tests.simulator.fake_reader import FakeReader, FoundRecord
-from tests.simulator.outputs import Outputs, outputs_of
+from tests.simulator.outputs import Outputs, headers_of, outputs_of
 
 TOPICS = output_topics("calls.")
 
@@ -45,10 +45,15 @@ def test_when_all_is_there_little_silence_is_enough_whatever_is_owed() -> None:
 
 
 def written(outputs: Outputs) -> list[FoundRecord]:
-    """The records, each with its key."""
+    """The records, each with its key and headers."""
     key_of = {TOPICS.alerts: lambda one: one["scope"]["id"]}
     return [
-        FoundRecord(topic, key_of.get(topic, lambda one: one["key"])(one).encode(), orjson.dumps(one))
+        FoundRecord(
+            topic,
+            key_of.get(topic, lambda one: one["key"])(one).encode(),
+            orjson.dumps(one),
+            headers=tuple(headers_of(one)),
+        )
         for topic, some in zip((TOPICS.events, TOPICS.ended, TOPICS.alerts), outputs, strict=True)
         for one in some
     ]

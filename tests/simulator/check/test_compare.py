@@ -169,6 +169,25 @@ def test_a_record_with_another_key_or_in_another_partition_is_named(
     ]
 
 
+def test_a_record_whose_headers_say_something_else_is_named(
+    expected: ExpectedOutputs, outputs: Outputs
+) -> None:
+    comparison = Comparison(expected)
+    event, record, alert = outputs.events[0], outputs.records[0], outputs.alerts[0]
+    events = Place("events", event["key"], 0, {"ce_id": event["id"], "callstream-family": "odd"})
+    ended = Place("ended", record["key"], 0, {"ce_id": "odd", "callstream-outcome": record["outcome"]})
+    comparison.event(event, events)
+    comparison.record(record, ended)
+    comparison.alert(alert, Place("alerts", alert["scope"]["id"], 0, {"ce_id": alert["id"]}))
+    found = comparison.report().examples["misplaced"]
+    assert [said.partition("has ")[2] for said in found if "odd" in said or "None" in said] == [
+        f"callstream-family odd, expected {event['family']}",
+        f"ce_id odd, expected {record['id']}",
+        f"callstream-rule None, expected {alert['rule']['id']}",
+        f"callstream-severity None, expected {alert['severity']}",
+    ]
+
+
 def test_events_that_share_an_id_are_named(
     expected: ExpectedOutputs, outputs: Outputs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
