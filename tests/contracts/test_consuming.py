@@ -18,6 +18,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from stream.broker.jars import class_path
+from stream.contracts.documents import document
 from stream.service.settings import load
 from tests.agents.batches import TOPICS, Lane, Written, records, to
 from tests.core.deliveries import answered_call, callback
@@ -36,6 +37,11 @@ def written() -> list[Written]:
         for one in (callback("initiated", "0", 0), callback("failed", "1", 3, SipResponseCode="503"))
     ]
     return [one for call in (answered_call(), failed) for one in Lane().run(records(call))]
+
+
+@pytest.mark.parametrize("of", ["event_headers", "call_record_headers", "alert_headers"])
+def test_the_page_names_every_header(of: str) -> None:
+    assert [name for name in document(of)["properties"] if f"`{name}`" not in PAGE] == []
 
 
 @pytest.fixture
