@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 
 import click
 
@@ -62,7 +62,8 @@ async def _ensure(settings: Settings, wait_s: float) -> tuple[list[str], Examine
     # None is started here: topics that end with the command would look like those of a cluster.
     bootstrap = required_bootstrap(settings)
     made = await ensure(bootstrap, settings, wait_s=wait_s)
-    return made, await examine(bootstrap, settings, wait_s=wait_s)
+    found = await examine(bootstrap, settings, wait_s=wait_s)
+    return made, replace(found, grown={})  # the log has said it
 
 
 def _show(settings: Settings, made: list[str], as_json: bool) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
+import sys
 import time
 from dataclasses import astuple, replace
 from types import SimpleNamespace
@@ -162,6 +164,13 @@ async def test_topics_that_were_given_more_partitions_are_used_as_before(
     found = await examine(broker.bootstrap, settings)
     assert (found.mismatches, found.grown) == ((), {topics.callbacks: 3})
     assert await partitions_in_use(connection(settings, "test", broker.bootstrap), topics) == 2
+    command = [sys.executable, "-m", "stream.cli", "topics"]
+    chosen = {"KAFKA": broker.bootstrap, "TOPIC_PREFIX": prefix, "PARTITIONS": "2"}
+    environ = os.environ | {f"CALLSTREAM_{name}": value for name, value in chosen.items()}
+    said = await asyncio.to_thread(
+        subprocess.run, command, env=environ, capture_output=True, text=True, timeout=60
+    )
+    assert (said.returncode, said.stderr.count("only the first 2")) == (0, 1)
 
     with pytest.raises(TopicMismatch, match="wanted 1 partitions, found 3"):
         await ensure(broker.bootstrap, Settings(topic_prefix=prefix, partitions=1))
