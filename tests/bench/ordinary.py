@@ -31,7 +31,7 @@ WARM_S, MEASURED_S = 120.0, 60.0
 START_LIMIT_S, STOP_LIMIT_S = 120.0, 40.0
 ROLES = ("gateway", "worker", "poller", "simulate")
 COUNTED = {
-    "transactions": "callstream_transaction_duration_seconds_count",
+    "batches": "callstream_transaction_duration_seconds_count",
     "deliveries": "callstream_events_processed_total",
 }
 """Of the worker's metrics."""
@@ -134,7 +134,8 @@ def _up(rate: int, folder: Path, tree: Path) -> Iterator[_Up]:
 
 
 def cpu_seconds(session: int, folder: str) -> Counter[str]:
-    """Processor seconds by role of the processes of a session, and of the broker, which has its own.
+    """Processor seconds by role of the processes of a session, and of the broker, which has its own and works
+    in `folder`.
 
     Of a worker of several processes it is the sum.
     """
@@ -145,9 +146,10 @@ def cpu_seconds(session: int, folder: str) -> Counter[str]:
         try:
             stat = (process / "stat").read_text().rpartition(")")[2].split()
             command = (process / "cmdline").read_text().split("\0")
+            works_in = (process / "cwd").readlink()
         except OSError:  # it has ended
             continue
-        if int(stat[3]) == session or any(folder in word for word in command):
+        if int(stat[3]) == session or works_in.is_relative_to(folder):
             found[_role(command)] += (int(stat[11]) + int(stat[12])) / _TICKS
     return found
 

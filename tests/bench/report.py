@@ -118,11 +118,11 @@ def _offline(result: Mapping[str, Any]) -> RenderableType:
 
 def _ordinary(result: Mapping[str, Any]) -> RenderableType:
     roles = ("worker", "broker", "poller", "gateway")
-    columns = ("webhooks a second", *roles, "transactions/s", "deliveries/s")
+    columns = ("webhooks a second", *roles, "batches/s", "deliveries/s")
     table = _table("callstream up at ordinary load: share of a core", *columns)
     for rate, found in result["ordinary"].items():
         cores = [_judged(result, f"ordinary.{rate}.{role}", found["cores"].get(role), 3) for role in roles]
-        counts = [_plain(found[name], 1) for name in ("transactions", "deliveries")]
+        counts = [_plain(found[name], 1) for name in ("batches", "deliveries")]
         table.add_row(rate, *cores, *counts)
     return table
 

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from stream.core.delivery.subscriptions import KEY as SUBSCRIPTIONS
 from stream.kafka import topics
-from tests.bench import latency, life, memory, offline, ordinary, pairs, report, run, throughput
+from tests.bench import latency, life, memory, offline, ordinary, pairs, report, run, through, throughput
 from tests.bench.callbacks import Tally, callbacks
 from tests.bench.ground import PYTHONS, ROOT
 from tests.bench.targets import TARGETS, Target
@@ -75,6 +75,13 @@ def test_an_alert_of_a_condition_is_not_timed_by_a_callback() -> None:
         reader.note(names.alerts, {"evidence": evidence}, 1.5)
     reader.note(names.events, {"origin": {"partition": 0, "offset": 9}}, 2.5)
     assert (reader.alerts, reader.events) == ({(0, 7): 1.5}, {(0, 9): 2.5})
+
+
+def test_only_the_first_alert_of_a_call_is_timed_from_the_gateway_on() -> None:
+    reader = through.AlertReader("127.0.0.1:1", "alerts", 1)
+    for now, call in enumerate(({"id": "CA1"}, None, {"id": "CA1"})):
+        reader.note({"call": call}, float(now))
+    assert reader.read_at == {"CA1": 0.0}
 
 
 def test_callbacks_of_equal_seeds_tell_of_the_same_calls() -> None:
@@ -179,21 +186,25 @@ def test_candidates_are_compared_in_the_rounds_that_they_share() -> None:
     assert throughput.ratio([], rounds(10)) is None
 
 
-def test_the_processor_time_of_a_session_is_that_of_its_roles(tmp_path: Path) -> None:
-    with _busy("worker") as measured, _busy("poller"):
+def test_the_processor_time_of_a_session_is_that_of_its_roles_and_of_what_works_in_its_folder(
+    tmp_path: Path,
+) -> None:
+    with _busy("worker") as measured, _busy("poller"), _busy("simulate", tmp_path):
         found = ordinary.cpu_seconds(measured.pid, str(tmp_path))
     assert 0.05 < found["worker"] < 5
+    assert 0.05 < found["simulate"] < 5
     assert "poller" not in found
 
 
 @contextlib.contextmanager
-def _busy(role: str) -> Iterator[subprocess.Popen[bytes]]:
+def _busy(role: str, directory: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """A process in a session of its own, named as the role, that has used a tenth of a second."""
     busy = (
         "import time\nwhile time.process_time() < 0.1: pass\nprint(flush=True)\nimport sys; sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", busy, role],
+        cwd=directory,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,

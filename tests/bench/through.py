@@ -52,8 +52,13 @@ class AlertReader(threading.Thread):
             for message in self._consumer.consume(100, 0.005):
                 now, value = time.perf_counter(), message.value()
                 if message.error() is None and value is not None:
-                    self.read_at.setdefault(orjson.loads(value)["call"]["id"], now)
+                    self.note(orjson.loads(value), now)
         self._consumer.close()
+
+    def note(self, alert: dict[str, Any], now: float) -> None:
+        """The first time of a call counts. An alert about an endpoint or an account has no call."""
+        if alert["call"] is not None:
+            self.read_at.setdefault(alert["call"]["id"], now)
 
 
 def measure(ground: Ground, rate: int, seconds: int) -> dict[str, Any]:
