@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import astuple
 
 import pytest
@@ -38,7 +40,10 @@ async def test_topics_with_one_replica_or_one_in_sync_are_named(cluster: Cluster
     resource = ConfigResource(ResourceType.TOPIC, names(f"b{prefix}").ended, incremental_configs=[entry])
     admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
     admin.incremental_alter_configs([resource])[resource].result(20)
-    found = await examine(cluster.bootstrap, safe)
+    until = time.monotonic() + 10
+    while not found.one_in_sync and time.monotonic() < until:  # the node that is asked may hear of it later
+        await asyncio.sleep(0.1)
+        found = await examine(cluster.bootstrap, safe)
     assert (found.one_replica, found.one_in_sync) == ((), (names(f"b{prefix}").ended,))
 
 
