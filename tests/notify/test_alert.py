@@ -11,7 +11,8 @@ from stream.contracts.documents import document
 from stream.contracts.json_schema import example_of
 from stream.core.alerting.alert import Alert
 from stream.core.events import DecodeError
-from stream.notify.alert import ReceivedAlert, read_alert
+from stream.notify.alert import ReceivedAlert, read_alert, route_of
+from stream.service.tables.notify_tables import RouteSetting
 from tests.notify.alerts import alert, record
 
 REQUIRED = {"id", "fingerprint", "episode_id", "rule", "scope", "severity", "state", "starts_at"}
@@ -63,3 +64,11 @@ def test_facts_of_one_rule_and_account_are_one_group_also_where_the_id_is_known_
     unknown, known = alert("telnyx:1", account=None), alert("telnyx:2", account="AC1")
     assert unknown.group == known.group
     assert unknown.group != alert("telnyx:1", account=None, account_alias="other").group
+
+
+def test_a_pattern_takes_what_begins_with_all_that_is_before_its_star() -> None:
+    route = RouteSetting(sink="s", name="r", rules=("call.*",))
+    taken = {
+        rule: route_of(alert(rule=rule), [route]) for rule in ("call.failed", "call.", "call", "callx.y")
+    }
+    assert taken == {"call.failed": route, "call.": route, "call": None, "callx.y": None}

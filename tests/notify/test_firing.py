@@ -49,3 +49,21 @@ def test_what_no_route_of_a_sink_takes_keeps_nothing_open_there() -> None:
     assert firing.count(warning.group.key) == 1
     firing.observe(warning.fingerprint, None)
     assert firing.count(warning.group.key) == 0
+
+
+def test_what_is_read_again_behind_its_end_does_not_fire_again() -> None:
+    """The end is known from the topic of active alerts; that of alerts is read behind it."""
+    firing: Firing[str] = Firing(lambda one: one.group.key)
+    one = alert()
+    for observed in (one, None):
+        firing.observe(one.fingerprint, observed)
+    firing.hear(one)
+    assert (firing.is_firing(one.fingerprint), firing.fires(one)) == (False, False)
+
+
+def test_a_group_fires_since_the_earliest_of_its_alerts_whichever_is_read_first() -> None:
+    firing: Firing[str] = Firing(lambda one: one.group.key)
+    for number, second in enumerate(("05", "02", "07")):
+        one = alert(f"twilio:CA{number}", starts_at=f"2026-11-20T22:10:{second}.000000Z")
+        firing.observe(one.fingerprint, one)
+    assert firing.groups[one.group.key].starts_at == "2026-11-20T22:10:02.000000Z"

@@ -71,6 +71,21 @@ def test_what_is_not_taken_goes_on_by_the_route_of_what_came_meanwhile_if_that_i
     assert told(of, 0, condition(revision=2)) == [("pages", "firing", 2)]
 
 
+@pytest.mark.parametrize("severities", [("info", "critical", "warning"), ("critical", "warning", "info")])
+def test_a_page_that_is_not_taken_stays_a_page_whatever_milder_comes_later(severities: list[str]) -> None:
+    of = Grouping(ROUTES, closes=True)
+    first, meanwhile, later = (
+        condition(severity=severity, revision=at) for at, severity in enumerate(severities, 1)
+    )
+    add(of, first, 0)
+    due = of.take_due(0)
+    assert due is not None
+    add(of, meanwhile, 0)
+    of.put_back(due)
+    add(of, later, 0)
+    assert told(of, 0, later) == [("pages", "firing", 3)]
+
+
 BY_ACCOUNT = [RouteSetting(sink="s", name=id_, accounts=(id_,)) for id_ in ("AC1", "AC2")]
 """Accounts have one name unless CALLSTREAM_METRIC_ACCOUNTS names them."""
 
