@@ -143,6 +143,7 @@ TWILIO_RETRIES = "rc=3&rp=all&rt=5000"
 )
 @click.option("--rest-latency", type=FiniteRange(0), help="With --serve: delay of each response in seconds.")
 @click.option("--rest-errors", type=SHARE, help="With --serve: share of the responses that are a 500.")
+@click.option("--rest-page-size", type=click.IntRange(1), help="With --serve: rows of a page at most.")
 @incident_options
 @click.option("--check", "compare", is_flag=True, help="Compare what comes out with what must come out.")
 @click.option(
@@ -172,6 +173,7 @@ def command(
     rest_in_flight: int | None,
     rest_latency: float | None,
     rest_errors: float | None,
+    rest_page_size: int | None,
     incident: str | None,
     incident_after: float,
     incident_for: float | None,
@@ -196,8 +198,8 @@ def command(
         raise Misuse("--log needs --check")
     if failover is not None and gateway is None:
         raise Misuse("--failover needs --gateway")
-    served_only = (asked["time_factor"], rest_rate, rest_in_flight, rest_latency, rest_errors)
-    if any(served_only) and not asked["serve"]:
+    rest_only = (rest_rate, rest_in_flight, rest_latency, rest_errors, rest_page_size)
+    if any((asked["time_factor"], *rest_only)) and not asked["serve"]:
         raise Misuse("--time-factor and --rest-… need --serve")
     quiet_clients()
     try:
@@ -233,6 +235,7 @@ def command(
                 in_flight=rest_in_flight,
                 latency_s=rest_latency or 0.0,
                 error_rate=rest_errors or 0.0,
+                page_rows=rest_page_size,
                 seed=options.seed,
             )
             rest = RestPlan(

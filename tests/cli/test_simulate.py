@@ -277,6 +277,7 @@ def test_outputs_that_never_come_are_differences_with_code_1(
     ("arguments", "said"),
     [
         (["--rest-rate", "5"], "need --serve"),
+        (["--rest-page-size", "5"], "need --serve"),
         (["--time-factor", "60"], "need --serve"),
         (["--serve", "--no-polled"], "nothing to serve"),
         (["--no-polled", "--sources", "twilio_call"], "none of these sources"),

@@ -91,7 +91,7 @@ class RouteHandler:
         self._refusal = refusal
 
     async def handle(self, request: web.Request) -> web.Response:
-        parsed = _parsed(request, self._now_us())
+        parsed = _parsed(request, self._now_us(), self._throttle.limit.page_rows)
         wait_s = self._throttle.enter()
         try:
             response = await self._respond(parsed, wait_s)
@@ -125,11 +125,16 @@ class RouteHandler:
             return errors.broken()
 
 
-def _parsed(request: web.Request, now_us: int) -> ApiRequest:
+def _parsed(request: web.Request, now_us: int, page_rows: int | None) -> ApiRequest:
+    parameters = dict(request.query.items())
+    for name in parameters.keys() & {"PageSize", "page[size]"}:
+        size = parameters[name]
+        if page_rows is not None and size.isdecimal() and page_rows < int(size[:9]):
+            parameters[name] = str(page_rows)
     return ApiRequest(
         path=request.rel_url.raw_path,
         names=request.match_info,
-        parameters=dict(request.query.items()),
+        parameters=parameters,
         authorization=request.headers.get("Authorization", ""),
         origin=f"{request.scheme}://{request.host}",
         now_us=now_us,

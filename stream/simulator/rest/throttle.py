@@ -20,12 +20,14 @@ class ProviderLimit:
 
     - `rate`: requests a second, with bursts as large; `in_flight`: concurrent requests.
     - `latency_s`: delay of each response; `error_rate`: share of 500s, drawn with `seed`.
+    - `page_rows`: rows of a page, whatever larger size is requested.
     """
 
     rate: float | None = None
     in_flight: int | None = None
     latency_s: float = 0.0
     error_rate: float = 0.0
+    page_rows: int | None = None
     seed: int = 1
 
 

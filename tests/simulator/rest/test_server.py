@@ -7,6 +7,7 @@ import gzip
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -127,6 +128,24 @@ async def test_a_link_is_followed_as_it_is_written() -> None:
             target = body["next_page_uri"]
         assert met == resources.rows
         assert reader.seen.requests == {("twilio", "calls"): 5}
+
+
+async def test_small_pages_lead_to_every_row_whatever_size_was_requested() -> None:
+    resources, limit = some(), ProviderLimit(page_rows=7)
+    async with box(resources, ProviderLimits(twilio=limit, telnyx=limit)) as reader:
+        pages: list[list[Row]] = []
+        target = f"{CALLS}.json?PageSize=1000"
+        while target:
+            body = await said(await reader.get(target))
+            pages.append(body["calls"])
+            target = body["next_page_uri"]
+        assert [len(page) for page in pages] == [7, 7, 7, 7, 2]
+        assert list(chain(*pages)) == resources.rows
+        assert len((await said(await reader.get(f"{CALLS}.json?PageSize=3")))["calls"]) == 3
+        body = await said(await reader.get("/v2/call_events?page[size]=250&page[number]=5"))
+        assert body["data"] == resources.telnyx[28:]
+        assert body["meta"] == {"total_pages": 5, "total_results": 30, "page_number": 5, "page_size": 7}
+        assert (await reader.get(f"{CALLS}.json?PageSize=x")).status == 400
 
 
 @pytest.mark.parametrize(
