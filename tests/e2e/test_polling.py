@@ -110,6 +110,20 @@ def test_five_thousand_calls_of_which_callbacks_are_lost_come_out_whole(
         assert [process.terminate()[0] for process in (*roles.pollers, roles.worker)] == [0, 0]
 
 
+def test_calls_come_out_whole_where_a_read_has_many_pages(
+    broker: RealBroker, prefix: str, tmp_path: Path
+) -> None:
+    roles = Roles(broker, prefix, tmp_path)
+    small_pages = ("--rest-page-size", "5", "--timeout", "60")
+    simulator = roles.simulator("--calls", "300", "--drop", "0.1", "--rate", "30", *small_pages)
+    with stopped_after(roles.worker, *roles.pollers, simulator):
+        roles.open()
+        simulator.start()
+        found = said(simulator)
+        assert found["check"]["ok"] is True
+        assert found["check"]["calls_ended"] == 300
+
+
 def test_one_of_two_pollers_is_killed_and_the_other_reads_what_is_left(
     broker: RealBroker, prefix: str, tmp_path: Path
 ) -> None:
