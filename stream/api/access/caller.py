@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from stream.api.problems import Refused
 from stream.service.http.listening import is_this_machine
-from stream.service.tables.api_tokens import LONGEST_TOKEN, READ, READ_NUMBERS, ApiToken, digest_of
+from stream.service.tables.api_tokens import LONGEST_TOKEN, READ_NUMBERS, ApiToken, digest_of
 
 if TYPE_CHECKING:
     from litestar.types import HTTPScope
@@ -61,7 +61,6 @@ class Callers:
         self._by_digest = {
             one.digest: Caller(one.name, one.accounts, READ_NUMBERS in one.scopes, one.digest)
             for one in tokens
-            if READ in one.scopes
         }
 
     def knows(self, caller: Caller) -> bool:
