@@ -219,9 +219,9 @@ def test_a_call_is_found_by_any_part_of_its_id(kept: tuple[Keeper, Archive]) -> 
     assert archive.find("b1") == [keys[0xB1]]
     assert archive.find(keys[0xA1]) == [keys[0xA1]]
     assert archive.find(keys[0xA1][7:]) == [keys[0xA1]]
-    assert sorted(archive.find("00A")) == [keys[0xA1], keys[0xA2]]
+    assert archive.find("00A") == [keys[0xA2], keys[0xA1]]
     assert archive.find("00a", frozenset({"AC2"})) == [keys[0xA2]]
-    assert archive.find("00a", limit=1) in ([keys[0xA1]], [keys[0xA2]])
+    assert archive.find("00a", limit=1) == [keys[0xA2]]
     assert archive.find("%") == archive.find("_") == archive.find("") == []
 
 

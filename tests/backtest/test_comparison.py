@@ -126,6 +126,7 @@ def test_what_began_before_the_time_that_is_asked_for_is_not_counted() -> None:
     found = compared(before, [alert("a", starts=60), alert("b", starts=5000)], since=3600)
     assert changes(found) == {"added": 1}
     assert compared(before, [], since=3600).counts["current"].alerts == {}
+    assert changes(compared(before, [alert("a", starts=60, seen=5000)], since=3600)) == {}
 
 
 def test_alerts_about_calls_make_noise_in_their_account() -> None:

@@ -111,6 +111,13 @@ def test_a_call_that_is_gone_is_gone_on_behind() -> None:
     assert [row["sid"] for row in turn(rows, after, 2).rows] == [sid(2), sid(3)]
 
 
+def test_a_log_that_ends_with_a_page_has_no_page_behind_it() -> None:
+    rows = [logged(number) for number in range(4)]
+    first = turn_log(rows, None, 2)
+    last = turn_log(rows, first.after, 2)
+    assert (first.rows, last.rows, last.after) == (rows[:2], rows[2:], None)
+
+
 def test_a_row_of_a_log_that_has_changed_is_where_it_was() -> None:
     rows = [logged(number) for number in range(6)]
     after = turn_log(rows, None, 2).after

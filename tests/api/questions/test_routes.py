@@ -185,6 +185,7 @@ def test_the_hash_beside_a_mask_is_shown_only_to_those_who_may_read_numbers(tmp_
         ("number=%00", "number"),
         ("error_code=a%0ab", "error_code"),
         ("account=%1b[2J", "account"),
+        ("account=" + "A" * 201, "account"),
         ("sip_response_code=99999999999999999999", "sip_response_code"),
         ("min_duration_s=nan", "min_duration_s"),
         ("min_duration_s=inf", "min_duration_s"),

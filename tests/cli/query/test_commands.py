@@ -227,6 +227,7 @@ def test_the_history_has_what_is_resolved(tmp_path: Path) -> None:
     [
         ["calls", "--since", "yesterday"],
         ["calls", "--since", "1h", "--until", "2h"],
+        ["calls", "--since", "2026-03-02T10:00:00Z", "--until", "2026-03-02T10:00:00Z"],
         ["calls", "--failed", "--outcome", "busy"],
         ["calls", "--complete", "--incomplete"],
         ["calls", "--after", "no-cursor"],

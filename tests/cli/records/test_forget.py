@@ -81,6 +81,15 @@ def test_the_calls_of_a_number_are_those_of_the_archive(tmp_path: Path) -> None:
         assert of_number(tmp_path, full, masked_too=True) == [*keys, f"twilio:CA{4:032x}"]
 
 
+def test_of_a_number_with_many_calls_none_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forget, "MOST_ITEMS", 2)
+    with an_archive(tmp_path) as (keeper, _):
+        keeper.keep([a_record(number, to="+442071838750") for number in range(1, 6)])
+        assert of_number(tmp_path, "+442071838750") == [f"twilio:CA{number:032x}" for number in range(1, 6)]
+
+
 def test_by_their_hashes_the_calls_of_a_number_are_certain(tmp_path: Path) -> None:
     full, mask = "+442071838750", "+44********50"
     hashed = Privacy("hashed", "k").address

@@ -94,6 +94,12 @@ def test_case_35_a_further_attempt_changes_the_row_and_not_its_identity(read: Re
     assert (first.answer, last.answer.attempts if last.answer else None) == (None, 3)
 
 
+def test_a_further_attempt_at_a_url_that_is_not_told_is_the_same_row(read: Read) -> None:
+    first, _ = read("telnyx_call_event", row(attempt=1, status="in_progress", delivered_to=None))
+    last, _ = read("telnyx_call_event", row(attempt=3, status="delivered", delivered_to=None))
+    assert first.parts == last.parts
+
+
 def test_a_delivery_to_the_failover_url_is_another_row_of_the_same_event(read: Read) -> None:
     first, event = read("telnyx_call_event", row())
     failover, same_event = read("telnyx_call_event", row(delivered_to="https://failover.example.test/tx"))
