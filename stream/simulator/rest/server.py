@@ -38,6 +38,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 NO_LIMITS = ProviderLimits()
 
+MOST_ROWS = 1000
+"""A provider serves so many rows a page, and refuses a request for more."""
+
 Refusal = Callable[[ErrorResponses], ApiResponse | None]
 """Asked for each request: the error that answers it, whatever it is; None: it is answered as usual."""
 
@@ -129,7 +132,7 @@ def _parsed(request: web.Request, now_us: int, page_rows: int | None) -> ApiRequ
     parameters = dict(request.query.items())
     for name in parameters.keys() & {"PageSize", "page[size]"}:
         size = parameters[name]
-        if page_rows is not None and size.isdecimal() and page_rows < int(size[:9]):
+        if page_rows is not None and size.isdecimal() and page_rows < int(size[:9]) <= MOST_ROWS:
             parameters[name] = str(page_rows)
     return ApiRequest(
         path=request.rel_url.raw_path,
