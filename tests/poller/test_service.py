@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -90,6 +91,40 @@ def test_an_account_that_may_read_nothing_at_all_is_refused() -> None:
     poller.limiters.own(lambda _: True)
     poller._reader.forbidden.report(account, "telnyx_call_event", 0, "empty", 0.0)
     assert shown() == 0
+
+
+def test_an_account_is_not_refused_where_no_source_of_its_provider_is_read() -> None:
+    poller = service.Poller(Settings(kafka="127.0.0.1:1", telnyx_api_key="k", poll_sources=("twilio_call",)))
+    poller.limiters.own(lambda _: True)
+    assert "refuses" not in str(poller.ready())
+
+
+async def test_nothing_is_asked_before_the_group_has_confirmed_the_poller() -> None:
+    poller = service.Poller(Settings(kafka="127.0.0.1:1", telnyx_api_key="k"))
+    (limiter,) = poller.limiters
+    limiter.own(0.0)
+
+    async def ask() -> int:
+        async with limiter.permit("heal", "telnyx_call_event"):
+            return limiter.state().in_flight
+
+    asked = asyncio.create_task(ask())
+    await asyncio.sleep(0)
+    assert not asked.done()
+    poller.limiters.lease(math.inf)
+    assert await asked == 1
+
+
+async def test_a_poller_that_has_lost_a_part_exits_with_1(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Lost(service.Poller):
+        async def start(self) -> None:
+            self.tasks["the progress store"] = asyncio.create_task(asyncio.sleep(0))
+
+    monkeypatch.setattr(service, "Poller", Lost)
+    assert await service.serve(Settings(kafka="127.0.0.1:1", poller_listen="127.0.0.1:0")) == 1
+    assert "the progress store has ended" in caplog.messages
 
 
 async def test_live_is_who_has_lost_no_part() -> None:
