@@ -94,7 +94,7 @@ class CircuitBreaker:
 
     def _open(self, reason: str, wait_s: float, now_s: float) -> None:
         self.reason, self._wait_s, self.retry_at_s = reason, wait_s, now_s + wait_s
-        self._probe, self._errors = NO_PROBE, 0
+        self._probe = NO_PROBE
 
     def _close(self) -> None:
         self.reason = ""

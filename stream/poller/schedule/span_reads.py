@@ -37,7 +37,7 @@ async def read_span(
         for url in resource.window_urls(account, *span):
             result = await read(url)
             if not result.reached_end:
-                return result._replace(rows=found.rows + result.rows)
+                return result
             if resource.max_rows is not None and result.received >= resource.max_rows:
                 first, second = _halves(span[0], now_us if span[1] is None else span[1])
                 if second is not None:
