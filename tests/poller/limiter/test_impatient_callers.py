@@ -76,3 +76,11 @@ async def test_a_poller_that_was_frozen_sends_nothing_until_the_group_confirms_i
     assert not waiting.done()
     one.lease(clock.now_s + 10.0)
     await asyncio.wait_for(waiting, SOON_S)
+
+
+async def test_a_request_that_waited_for_too_long_takes_no_turn_of_the_next() -> None:
+    one, _ = limiter(rate=1, now=Clock())
+    with pytest.raises(NoPermitError, match="waited for too long"):
+        async with Impatient(one, lambda: True).permit("heal", "twilio_call"):
+            pass
+    await asyncio.wait_for(send(one), SOON_S)

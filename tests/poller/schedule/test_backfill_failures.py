@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from typing import Any
 
 import pytest
 
@@ -22,7 +24,7 @@ from tests.poller.schedule.backfill_fakes import (
     poller,
     run_by_one,
 )
-from tests.poller.schedule.progress_fakes import FakeStore
+from tests.poller.schedule.progress_fakes import FakeStore, until
 
 
 @pytest.mark.parametrize("outcome", ["throttled", "server_error", "network_error", "deferred"])
@@ -105,3 +107,31 @@ async def test_a_job_that_this_poller_cannot_run_fails_with_the_reason(
     reader = FakeReader()
     last, _ = await run_by_one(wanted, reader)
     assert (last.state, last.error, reader.urls) == ("failed", error, [])
+
+
+async def test_a_job_with_nothing_left_to_read_is_done() -> None:
+    reader = FakeReader()
+    last, _ = await run_by_one(job(done_until=utc(NOW_US), rows=7), reader)  # cancelled after its last slice
+    assert (last.state, last.error, last.rows, reader.urls) == ("done", None, 7, [])
+
+
+async def test_a_job_whose_run_ended_with_a_bug_is_run_again_at_the_next_change() -> None:
+    class Broken(FakeStore):
+        saves = 0
+
+        async def save(self, record: Any) -> Any:
+            self.saves += 1
+            if self.saves == 1:
+                raise RuntimeError
+            return await super().save(record)
+
+    wanted = job()
+    store = Broken(wanted)
+    backfills = poller(FakeReader(), store)
+    await backfills.assign(ALL, 4)
+    await until(lambda: store.saves == 1)
+    await asyncio.sleep(0)
+    store.receive()
+    last = await ended(store, wanted)
+    await backfills.close()
+    assert (last.state, last.rows) == ("done", 60)

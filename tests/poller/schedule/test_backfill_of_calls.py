@@ -104,3 +104,13 @@ async def test_an_account_that_is_refused_stops_the_reading_of_calls() -> None:
     last, _ = await run_by_one(job("twilio_call_event", 1), reader)
     assert (last.state, last.error, last.done_until) == ("failed", "auth_error: answered 401", last.since)
     assert len(reader.calls) < 50
+
+
+async def test_calls_that_an_earlier_slice_could_not_read_are_reported_at_the_end() -> None:
+    last, _ = await run_by_one(job("twilio_call_event", 1, unread=3, rows=4), FakeReader())
+    assert (last.state, last.error, last.rows, last.unread) == (
+        "failed",
+        "3 calls could not be read; all others were",
+        4,
+        3,
+    )

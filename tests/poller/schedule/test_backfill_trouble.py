@@ -64,3 +64,19 @@ async def test_a_read_that_is_tried_again_is_said_with_what_it_came_to() -> None
     last = await ended(store, wanted)
     await backfills.close()
     assert (last.state, last.rows, last.error, last.failing_since) == ("done", 20, None, None)
+
+
+async def test_a_read_that_was_answered_at_last_is_not_said_any_longer() -> None:
+    reader, wanted = FakeReader(), job(hours=1)
+    store = FakeStore(wanted)
+    url = f"https://api.example.test/twilio_call/0?since={NOW_US - HOUR_US}&until={NOW_US}"
+    reader.answers = {url: [ReadResult("server_error", problem="answered 503")]}
+    reader.halt_at = 3
+    backfills = poller(reader, store, now_us=ticking())
+    backfills.sleep = lambda _: until(lambda: saved(store)[-1].error == "server_error: answered 503")
+    await backfills.assign(ALL, 4)
+    await until(lambda: len(reader.urls) == 3)
+    count = len(store.history)
+    await until(lambda: len(store.history) > count + 2)
+    await backfills.close()
+    assert (saved(store)[-1].error, saved(store)[-1].failing_since) == (None, None)
