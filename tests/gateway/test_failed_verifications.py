@@ -97,3 +97,20 @@ def test_of_more_addresses_than_are_kept_those_not_seen_for_longest_are_forgotte
     failures.record_failure("10.255.255.2", NOW_S, 0.0)
     assert failures.wait_s(ADDRESS, NOW_S) == 0
     assert failures.wait_s("2001:db8::9", NOW_S) == 0
+
+
+def test_an_address_that_was_seen_again_is_not_among_the_first_forgotten() -> None:
+    failures = FailedVerifications()
+    failing(failures, ADDRESS, BURST)
+    failures.record_success("198.51.100.1", NOW_S)
+    for number in range(ADDRESSES + 10):
+        one = f"10.{number >> 8}.{number & 255}.1"
+        failures.record_failure(one, NOW_S, 0.0)
+        failures.record_success(f"2001:db8:{number:x}::1", NOW_S)
+        if number == 10:
+            failures.record_failure(ADDRESS, NOW_S, 0.0)
+            failures.record_success("198.51.100.1", NOW_S)
+        if number == ADDRESSES:
+            assert failures.wait_s(ADDRESS, NOW_S) > 0
+            assert failures.has_verified("198.51.100.1", NOW_S)
+            assert not failures.has_verified("2001:db8:1::1", NOW_S)
