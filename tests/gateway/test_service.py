@@ -82,6 +82,7 @@ class SlowProducer:
 
     def __init__(self, *_: Any, **__: Any) -> None:
         self.asked = asyncio.Event()
+        self.closed = False
         made.append(self)
 
     async def send_all(self, *_: Any, **__: Any) -> None:
@@ -95,7 +96,7 @@ class SlowProducer:
         await asyncio.Event().wait()
 
     async def close(self, _: float) -> None:
-        return
+        self.closed = True
 
     def trouble(self) -> str | None:
         return None
@@ -124,3 +125,21 @@ async def test_a_stop_waits_for_kafka_as_long_as_an_accepted_request_may(
             asking = asyncio.create_task(client.post(f"{at.webhooks}/callbacks/twilio", data=body))
             await asyncio.wait_for(made[-1].asked.wait(), 5)
         assert (await asking).status == 204
+    assert made[-1].closed
+
+
+async def test_a_background_task_that_had_ended_is_named_at_the_stop(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    class Unwatched(SlowProducer):
+        async def watch(self) -> None:
+            raise OSError(5, "gone")
+
+    monkeypatch.setattr(service, "AckedProducer", Unwatched)
+    anywhere = "127.0.0.1:0"
+    chosen = GatewaySettings(
+        kafka="127.0.0.1:1", data_dir=tmp_path, gateway_listen=anywhere, gateway_health_listen=anywhere
+    )
+    async with serving(chosen):
+        pass
+    assert [one for one in caplog.messages if one.startswith("the watch over the broker had ended: ")]

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
+
 from stream.core.timestamps import utc
 from stream.kafka.partitions import TopicPartition
 from stream.poller.schedule.progress import Watermark, encode
@@ -57,6 +59,40 @@ async def test_the_end_that_a_cut_off_broker_reports_is_not_the_end() -> None:
         async with asyncio.timeout(5):
             await store.wait_until_loaded()
         assert store.watermark("twilio_call", "AC1") == MARK
+    finally:
+        following.cancel()
+        await asyncio.wait([following])
+
+
+class Producer:
+    def __init__(self) -> None:
+        self.sent: list[tuple[bytes, bytes | None]] = []
+
+    async def send_all(self, records: list[Any], _: float, *, topic: str) -> None:
+        self.sent += [(one.key, one.value) for one in records]
+
+
+async def test_a_watermark_that_is_saved_before_the_topic_is_read_moves_none_back() -> None:
+    async def ended(places: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
+        return dict.fromkeys(places, 1)
+
+    producer: Any = Producer()
+    store = ProgressStore("polling", {}, producer, ended)
+    reader: Any = Reader([record(0, MARK.key.encode(), encode(MARK)), record(1, MARK.key.encode(), None)], 1)
+    earlier = msgspec.structs.replace(MARK, watermark=utc(10**14))
+    saving = asyncio.create_task(store.save(earlier))
+    following = asyncio.create_task(store.follow(reader))
+    try:
+        async with asyncio.timeout(5):
+            assert await saving == MARK
+            assert producer.sent == [(MARK.key.encode(), encode(MARK))]
+            await store.remove(MARK)
+            assert store.watermark("twilio_call", "AC1") is None
+            assert await store.save(earlier) == earlier
+            changes = await store.wait_for_change(0)
+            reader.end = 2  # another poller has removed it
+            await store.wait_for_change(changes)
+        assert store.watermark("twilio_call", "AC1") is None
     finally:
         following.cancel()
         await asyncio.wait([following])
