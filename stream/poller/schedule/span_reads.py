@@ -25,9 +25,10 @@ async def read_span(
     now_us: int,
     read: Callable[[str], Awaitable[ReadResult]],
 ) -> ReadResult:
-    """Read the range by `read(url)`; `until_us` None: up to now. The first read that fails ends it.
+    """Read the range by `read(url)`; `until_us` None: up to now.
 
-    The result has the rows of all reads, and the earliest of the provider's times.
+    The first read that fails ends it: its result is returned. Otherwise the result has the rows of all reads,
+    and the earliest of the provider's times.
     """
     assert resource.window_urls is not None
     spans: list[tuple[int, int | None]] = [(since_us, until_us)]
