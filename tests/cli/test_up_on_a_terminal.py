@@ -13,7 +13,7 @@ from tests.e2e.harness import wait_until
 from tests.pseudo_terminal import MODE, PseudoTerminal
 
 PROGRAM = """
-import asyncio, sys
+import asyncio, signal, sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,6 +40,7 @@ async def ends():
     await asyncio.sleep(3)
     return 1
 
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # it is ignored where the tests run under nohup
 up.embedded, up.ensured_topics = embedded, ensured
 chosen = Settings(data_dir=Path(sys.argv[1]), kafka="127.0.0.1:1", twilio_auth_token=("t",))
 sys.exit(asyncio.run(Waiting(chosen, rate=0, plain=False).run(None)))
